@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: MIT */
+/* A pool of threads and a completion queue. The only file with pthread_ in it. A job is handed over whole
+ * and comes back whole: while it is out, only its worker touches it. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+struct workers;
+
+struct work {
+    void (*run)(struct work *self);  /* on a worker; must not touch anything but the job */
+    void (*done)(struct work *self); /* on the owner's thread, from workers_collect */
+    uint32_t lane;                   /* 0: runs beside anything; else jobs of one lane run one at a time, in order */
+    struct work *next;               /* the pool's */
+};
+enum { WORKERS_LANES = 8 };
+
+/* count threads (0: one for each CPU). NULL with errno. */
+struct workers *workers_open(uint32_t count);
+/* Waits for what is under way; jobs not begun come back through workers_collect only if collected before. */
+void workers_close(struct workers *w);
+void workers_submit(struct workers *w, struct work *job);
+int workers_fd(const struct workers *w); /* becomes readable when something is done */
+/* Calls done for each finished job; gives how many. Never blocks. */
+uint32_t workers_collect(struct workers *w);
+uint32_t workers_pending(const struct workers *w); /* submitted and not yet collected (owner's thread) */
+/* Blocks until at least one job is done, then collects. Nothing pending: returns at once. */
+void workers_wait(struct workers *w);
+/* f(context, i) for each i in [0, count), on all threads and this one; returns when all are done. */
+void workers_for_each(struct workers *w, uint32_t count, void (*f)(void *context, uint32_t i), void *context);
