@@ -51,6 +51,12 @@ struct depot_entry {
     int64_t stored_ms; /* S3: Last-Modified; folder: ctime, since a rename keeps mtime */
 };
 
+/* Is called for each entry of a list. false: enough. */
+struct depot_each {
+    bool (*entry)(void *context, const struct depot_entry *e);
+    void *context;
+};
+
 struct depot; /* the implementation's; begins with its functions */
 
 struct depot_functions {
@@ -61,10 +67,9 @@ struct depot_functions {
     enum depot_answer (*put)(struct depot *d, struct str key, const struct depot_source *source,
                              bool if_absent, struct depot_reply *reply);
     /* Each key that begins with prefix and sorts after `after` (empty: all), in ascending order of
-     * bytes. reply->now_ms is from when the list began. each answers false: enough (DONE). */
+     * bytes. reply->now_ms is from when the list began. Cut short by the callback: DONE. */
     enum depot_answer (*list)(struct depot *d, struct str prefix, struct str after,
-                              bool (*each)(void *context, const struct depot_entry *e),
-                              void *context, struct depot_reply *reply);
+                              struct depot_each each, struct depot_reply *reply);
     enum depot_answer (*drop)(struct depot *d, struct str key,
                               struct depot_reply *reply); /* ABSENT too is fine */
     void (*close)(struct depot *d);
@@ -86,6 +91,12 @@ static inline enum depot_answer depot_put(struct depot *d, struct str key,
                                           struct depot_reply *reply)
 {
     return d->f->put(d, key, source, if_absent, reply);
+}
+
+static inline enum depot_answer depot_list(struct depot *d, struct str prefix, struct str after,
+                                           struct depot_each each, struct depot_reply *reply)
+{
+    return d->f->list(d, prefix, after, each, reply);
 }
 
 static inline enum depot_answer depot_drop(struct depot *d, struct str key,
