@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: MIT */
+/* What happens during a build, as values; a listener is one function. Listeners look, they change nothing. */
+#pragma once
+
+#include "core/base/str.h"
+
+enum event_result { /* of a step; names by event_result_name */
+    EVENT_UP_TO_DATE,
+    EVENT_RESTORED,
+    EVENT_RAN,
+    EVENT_SKIPPED,
+    EVENT_FAILED,
+    EVENT_WOULD_RUN, /* status and -n */
+    EVENT_WOULD_RESTORE,
+    EVENT_MAY_RUN,
+};
+
+enum event_kind {
+    EVENT_BUILD_BEGIN, /* totals, once the wanted steps are known; again if a fan-out adds some */
+    EVENT_STEP_START,  /* its command was started (again with try > 1) */
+    EVENT_STEP_END,
+    EVENT_NOTICE,      /* one line about the cache, a retry, a changed input */
+    EVENT_SUMMARY,     /* last */
+};
+
+struct event_counts { uint32_t ran, restored, up_to_date, skipped, failed, would_run, would_restore, may_run; };
+
+struct event {
+    enum event_kind kind;
+    int64_t at_ns;            /* realtime */
+    /* steps */
+    uint32_t step;            /* index in the graph of the moment; for listeners a key while it runs */
+    struct str name;
+    struct str about;
+    enum event_result result; /* STEP_END */
+    uint32_t attempt;         /* STEP_START: 1, 2, … */
+    int64_t duration_ns;      /* STEP_END: of the command, the restore, or 0 */
+    int64_t expected_ns;      /* from the last run; 0 unknown */
+    int64_t saved_ns;         /* STEP_END: what a skip or restore saved, by the recorded duration */
+    struct str reason;        /* "param max_depth: 5 -> 6"; why it ran, was skipped, failed */
+    struct str command;       /* STEP_START and a failed STEP_END: as it is run, secrets never in it */
+    struct str log_path;      /* STEP_END: workspace-relative; empty: printed nothing */
+    int exit_status;          /* failed STEP_END: of the command; -1: none */
+    /* notice */
+    const char *code;
+    struct str text;
+    bool warning;
+    /* totals and summary */
+    uint32_t wanted;          /* BUILD_BEGIN: wanted steps */
+    int64_t remaining_ns;     /* BUILD_BEGIN: estimate from past durations on the longest path; 0 unknown */
+    struct event_counts counts;
+    bool asking;              /* status or -n: nothing is run */
+};
+
+/* Told of each event in order, on the build's thread. */
+struct listener {
+    void (*tell)(struct listener *self, const struct event *e);
+};
+
+const char *event_result_name(enum event_result r); /* "up_to_date", … */
