@@ -75,7 +75,9 @@ enum {
     GRAPH_NAMED_FROM_CALLER = 1, /* env NAME without a value: the caller's, as it was at evaluation */
     GRAPH_NAMED_UNSET = 2,       /* … and it was not set there */
     GRAPH_NAMED_WHOLE_FILE = 4,  /* metric without a path: each number in the file as NAME.path */
-    GRAPH_NAMED_TEXT = 8,        /* for PAWL_PARAMS: the value is a JSON text already (else its string) */
+    GRAPH_NAMED_TEXT = 8,        /* for PAWL_PARAMS: the value is a string (else its text is JSON already) */
+    GRAPH_NAMED_INFO = 16,       /* a parameter (or params key) that the step's expressions used without a `param`
+                                  * item: not in the fingerprint, kept so that explain can name the cause */
 };
 
 enum graph_command {
@@ -108,7 +110,7 @@ struct graph_step {
     struct grange needs;     /* graph.edges: what this step waits for (NEED and AFTER) */
     struct grange dependents;/* graph.back_edges: who waits for this step */
     struct grange variables; /* graph.named: its for-variables */
-    struct grange params;    /* graph.named: `param NAME`, sorted by name; value as text */
+    struct grange params;    /* graph.named: `param NAME` and INFO ones, sorted by name; value as text */
     struct grange env;       /* graph.named, sorted by name */
     struct grange metrics;   /* graph.named */
     struct grange secrets;   /* graph.texts: names */

@@ -54,3 +54,16 @@ struct value_reader {
     /* What a probe printed, trimmed. */
     bool (*probe)(void *context, uint32_t probe, struct str *text, struct diags *d);
 };
+
+/* The reader that nothing is late for does not exist: without a reader, json(), read() of produced files and
+ * probes give VALUE_LATE. With one (after the steps ran) nothing stays late. */
+
+/* Evaluates an encoded late value (graph's gexpr.bytes with late set). A command evaluates to a STRING (shell
+ * text, all places escaped) or to a LIST of strings (argv). false with a diagnostic. */
+bool value_late_evaluate(struct arena *a, struct str bytes, const struct value_reader *reader,
+                         struct value *out, struct diags *d);
+/* As it prints: numbers as written, whole results without .0, lists as "a b c", booleans true/false. */
+void value_put(struct buf *b, const struct value *v);
+/* The same value as JSON text, for PAWL_PARAMS and --json. */
+void value_put_json(struct buf *b, const struct value *v);
+const char *value_kind_name(enum value_kind kind); /* "int", "string", … for messages */

@@ -8,6 +8,8 @@
 #include "core/base/arena.h"
 #include "core/base/diag.h"
 #include "core/base/digest.h"
+#include "core/base/glob.h"
+#include "core/base/path.h"
 
 enum { FILE_CWD = -100 }; /* AT_FDCWD */
 
@@ -66,24 +68,6 @@ struct file_entry {
     uint8_t type; /* DT_REG, DT_DIR, DT_LNK, … ; resolved where the file system does not tell */
 };
 bool file_list(struct arena *a, int dir, struct str path, struct file_entry **out, uint32_t *count);
-
-/* Paths, as text. */
-/* Normal form of a workspace-relative path: no "//", "/./", trailing "/", or ".." that could be resolved;
- * empty becomes ".". false: it is absolute or leaves the workspace. */
-bool path_normalise(struct arena *a, struct str path, struct str *out);
-struct str path_dirname(struct str path);  /* "." where there is no slash */
-struct str path_basename(struct str path);
-struct str path_join(struct arena *a, struct str dir, struct str name);
-/* path written as seen from the folder `from`; both workspace-relative and normal: ("a/b", "a/c/d") gives "../c/d". */
-struct str path_relative(struct arena *a, struct str from, struct str path);
-bool path_is_below(struct str path, struct str dir); /* strictly below; both normal */
-
-/* Files that match a pattern relative to the folder: * ? [a-z] within a name, ** for no or more folders, a
- * pattern that ends in / matches folders (given without the slash). Names that begin with a dot only where
- * the pattern's part does. ".pawl" is never entered. Sorted by bytes, normal form. Symbolic links to folders
- * are followed by a literal part and by *, not by **. false: the pattern is malformed (*reason, static). */
-bool file_glob(struct arena *a, int dir, struct str pattern, struct str **out, uint32_t *count, const char **reason);
-bool path_matches(struct str pattern, struct str path); /* the same rules, on text */
 
 int64_t time_now_ns(void);       /* CLOCK_REALTIME */
 int64_t time_monotonic_ns(void);

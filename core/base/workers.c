@@ -1,0 +1,303 @@
+/* SPDX-License-Identifier: MIT */
+/* A pool of threads and a completion queue. The only file with pthread_ in it. One mutex guards all of the
+ * pool's own state; a job is touched outside of it by one thread at a time. */
+#include "core/base/workers.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <sched.h>
+#include <stddef.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "core/base/arena.h"
+
+enum { WORKERS_MAX = 256 };
+
+struct queue {
+    struct work *first, *last;
+};
+
+struct lane {
+    bool busy; /* one of its jobs is in ready or runs */
+    struct queue waiting;
+};
+
+/* A workers_for_each under way; lives on its caller's stack. */
+struct batch {
+    void (*f)(void *context, uint32_t i);
+    void *context;
+    uint32_t count, chunk;
+    atomic_uint next;
+    uint32_t helpers; /* threads inside; guarded by the mutex */
+};
+
+struct workers {
+    pthread_mutex_t mutex;
+    pthread_cond_t wake;     /* something to do, or closing */
+    pthread_cond_t finished; /* a job is done, or a helper left a batch */
+    struct queue ready, done;
+    struct lane lanes[WORKERS_LANES];
+    struct batch *batch;
+    bool closing;
+    int event_fd;
+    uint32_t pending; /* the owner's */
+    uint32_t thread_count;
+    pthread_t threads[];
+};
+
+static void queue_put(struct queue *q, struct work *job)
+{
+    job->next = NULL;
+    if (q->last) {
+        q->last->next = job;
+    } else {
+        q->first = job;
+    }
+    q->last = job;
+}
+
+static struct work *queue_take(struct queue *q)
+{
+    struct work *job = q->first;
+    if (job) {
+        q->first = job->next;
+        if (!q->first) {
+            q->last = NULL;
+        }
+    }
+    return job;
+}
+
+static void batch_run(struct batch *b)
+{
+    for (;;) {
+        uint32_t begin = atomic_fetch_add_explicit(&b->next, b->chunk, memory_order_relaxed);
+        if (begin >= b->count) {
+            return;
+        }
+        uint32_t end = b->count - begin > b->chunk ? begin + b->chunk : b->count;
+        for (uint32_t i = begin; i < end; i++) {
+            b->f(b->context, i);
+        }
+    }
+}
+
+static bool batch_has_more(struct batch *b)
+{
+    return b && atomic_load_explicit(&b->next, memory_order_relaxed) < b->count;
+}
+
+/* With the mutex held, as are the next two. */
+static void help_with_batch(struct workers *w)
+{
+    struct batch *b = w->batch;
+    b->helpers++;
+    pthread_mutex_unlock(&w->mutex);
+    batch_run(b);
+    pthread_mutex_lock(&w->mutex);
+    if (--b->helpers == 0) {
+        pthread_cond_broadcast(&w->finished);
+    }
+}
+
+static void finish(struct workers *w, struct work *job)
+{
+    if (job->lane) {
+        struct lane *lane = &w->lanes[job->lane];
+        struct work *next = queue_take(&lane->waiting);
+        lane->busy = next != NULL;
+        if (next) {
+            queue_put(&w->ready, next);
+            pthread_cond_signal(&w->wake);
+        }
+    }
+    bool was_empty = w->done.first == NULL;
+    queue_put(&w->done, job);
+    pthread_cond_broadcast(&w->finished);
+    if (was_empty) {
+        uint64_t one = 1;
+        ssize_t ignored = write(w->event_fd, &one, sizeof one);
+        (void)ignored; /* can only fail when the counter is full, and then it is readable */
+    }
+}
+
+static void run_job(struct workers *w, struct work *job)
+{
+    pthread_mutex_unlock(&w->mutex);
+    job->run(job);
+    pthread_mutex_lock(&w->mutex);
+    finish(w, job);
+}
+
+static void *worker(void *context)
+{
+    struct workers *w = context;
+    pthread_mutex_lock(&w->mutex);
+    while (!w->closing) {
+        struct work *job;
+        if (batch_has_more(w->batch)) {
+            help_with_batch(w);
+        } else if ((job = queue_take(&w->ready)) != NULL) {
+            run_job(w, job);
+        } else {
+            pthread_cond_wait(&w->wake, &w->mutex);
+        }
+    }
+    pthread_mutex_unlock(&w->mutex);
+    return NULL;
+}
+
+static uint32_t cpu_count(void)
+{
+    cpu_set_t set;
+    int n = sched_getaffinity(0, sizeof set, &set) == 0 ? CPU_COUNT(&set) : 1;
+    return n > 0 ? (uint32_t)n : 1;
+}
+
+/* Signals belong to the loop's thread: workers are born with all of them blocked. */
+static int start_threads(struct workers *w, uint32_t count)
+{
+    sigset_t all;
+    sigset_t old;
+    sigfillset(&all);
+    pthread_sigmask(SIG_SETMASK, &all, &old);
+    int error = 0;
+    while (w->thread_count < count && error == 0) {
+        error = pthread_create(&w->threads[w->thread_count], NULL, worker, w);
+        w->thread_count += error == 0;
+    }
+    pthread_sigmask(SIG_SETMASK, &old, NULL);
+    return w->thread_count ? 0 : error; /* fewer threads than wished will do */
+}
+
+struct workers *workers_open(uint32_t count)
+{
+    count = count ? count : cpu_count();
+    count = count > WORKERS_MAX ? WORKERS_MAX : count;
+    int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (fd < 0) {
+        return NULL;
+    }
+    struct workers *w = mem_alloc(sizeof *w + count * sizeof w->threads[0]);
+    w->event_fd = fd;
+    pthread_mutex_init(&w->mutex, NULL);
+    pthread_cond_init(&w->wake, NULL);
+    pthread_cond_init(&w->finished, NULL);
+    int error = start_threads(w, count);
+    if (error) {
+        workers_close(w);
+        errno = error;
+        return NULL;
+    }
+    return w;
+}
+
+void workers_close(struct workers *w)
+{
+    if (!w) {
+        return;
+    }
+    pthread_mutex_lock(&w->mutex);
+    w->closing = true;
+    pthread_cond_broadcast(&w->wake);
+    pthread_mutex_unlock(&w->mutex);
+    for (uint32_t i = 0; i < w->thread_count; i++) {
+        pthread_join(w->threads[i], NULL);
+    }
+    pthread_cond_destroy(&w->finished);
+    pthread_cond_destroy(&w->wake);
+    pthread_mutex_destroy(&w->mutex);
+    close(w->event_fd);
+    mem_free(w);
+}
+
+void workers_submit(struct workers *w, struct work *job)
+{
+    assert(job->run && job->done && job->lane < WORKERS_LANES);
+    w->pending++;
+    pthread_mutex_lock(&w->mutex);
+    struct lane *lane = job->lane ? &w->lanes[job->lane] : NULL;
+    if (lane && lane->busy) {
+        queue_put(&lane->waiting, job);
+    } else {
+        if (lane) {
+            lane->busy = true;
+        }
+        queue_put(&w->ready, job);
+        pthread_cond_signal(&w->wake);
+    }
+    pthread_mutex_unlock(&w->mutex);
+}
+
+int workers_fd(const struct workers *w)
+{
+    return w->event_fd;
+}
+
+uint32_t workers_pending(const struct workers *w)
+{
+    return w->pending;
+}
+
+uint32_t workers_collect(struct workers *w)
+{
+    /* The event is taken before the queue: what is done in between wakes the loop once more. */
+    uint64_t events;
+    ssize_t ignored = read(w->event_fd, &events, sizeof events);
+    (void)ignored;
+    pthread_mutex_lock(&w->mutex);
+    struct work *job = w->done.first;
+    w->done = (struct queue){NULL, NULL};
+    pthread_mutex_unlock(&w->mutex);
+    uint32_t count = 0;
+    while (job) {
+        struct work *next = job->next; /* done may free the job or submit it again */
+        w->pending--;
+        count++;
+        job->done(job);
+        job = next;
+    }
+    return count;
+}
+
+void workers_wait(struct workers *w)
+{
+    if (w->pending == 0) {
+        return;
+    }
+    pthread_mutex_lock(&w->mutex);
+    while (!w->done.first) {
+        pthread_cond_wait(&w->finished, &w->mutex);
+    }
+    pthread_mutex_unlock(&w->mutex);
+    workers_collect(w);
+}
+
+void workers_for_each(struct workers *w, uint32_t count, void (*f)(void *context, uint32_t i),
+                      void *context)
+{
+    /* Chunks: few enough that the counter is not fought over, small enough that all end together. */
+    uint32_t chunk = count / (8 * (w->thread_count + 1));
+    chunk = chunk < 1 ? 1 : chunk > 64 ? 64 : chunk;
+    struct batch b = {.f = f, .context = context, .count = count, .chunk = chunk};
+    if (count <= chunk) {
+        batch_run(&b);
+        return;
+    }
+    pthread_mutex_lock(&w->mutex);
+    assert(!w->batch);
+    w->batch = &b;
+    pthread_cond_broadcast(&w->wake);
+    pthread_mutex_unlock(&w->mutex);
+    batch_run(&b);
+    pthread_mutex_lock(&w->mutex);
+    w->batch = NULL;
+    while (b.helpers > 0) {
+        pthread_cond_wait(&w->finished, &w->mutex);
+    }
+    pthread_mutex_unlock(&w->mutex);
+}
