@@ -4,7 +4,7 @@
 
 #include "core/base/str.h"
 
-enum { TABLE_NONE = 0xffffffffu };
+#define TABLE_NONE UINT32_MAX
 
 /* Keys are numbered 0, 1, 2 … in the order they were first added, and never removed. */
 struct table {
