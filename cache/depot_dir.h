@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: MIT */
+/* A folder as a depot: a put is a file in tmp/, synced, renamed, its folder synced. */
+#pragma once
+
+#include "cache/depot.h"
+#include "core/base/diag.h"
+
+/* Makes the folder with mode 0700 if it is absent and writable is set. NULL with a warning in notes. */
+struct depot *depot_dir_open(struct str dir, bool writable, struct diags *notes);
+/* The folder's descriptor, borrowed: for opening files in it by key. [any] */
+int depot_dir_fd(const struct depot *d);
+/* Changes when a key comes or goes right below this folder ("m"); 0: cannot tell. Two changes within a
+ * tick of the file system's clock may look like one. */
+int64_t depot_dir_stamp_ns(const struct depot *d, struct str folder);
