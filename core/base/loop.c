@@ -4,6 +4,8 @@
  * marked (fd -1), and new ones stand behind those that are looked at. */
 #include "core/base/loop.h"
 
+#include "core/base/arena.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
@@ -13,8 +15,6 @@
 #include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
-
-#include "core/base/arena.h"
 
 enum { LOOP_SIGNALS = 65, NS_PER_S = 1000000000 };
 
@@ -39,13 +39,13 @@ struct loop {
     struct pollfd *fds; /* fds[i] and watches[i] belong together */
     struct watch *watches;
     uint32_t count, cap;
-    uint32_t dead;       /* entries with fd -1 */
-    uint32_t *index;     /* index[fd]: place in fds + 1, 0 for none */
+    uint32_t dead;   /* entries with fd -1 */
+    uint32_t *index; /* index[fd]: place in fds + 1, 0 for none */
     uint32_t index_cap;
     struct timer *timers; /* sorted, the earliest last */
     uint32_t timer_count, timer_cap;
     uint64_t last_timer;
-    int64_t armed_ns; /* what timer_fd is set to, 0: nothing */
+    int64_t armed_ns;        /* what timer_fd is set to, 0: nothing */
     int timer_fd, signal_fd; /* signal_fd is -1 until the first signal */
     bool dispatching;
     sigset_t old_mask, signals;
@@ -154,7 +154,8 @@ static void compact(struct loop *l)
         if (l->fds[i].fd >= 0) {
             l->fds[n] = l->fds[i];
             l->watches[n] = l->watches[i];
-            l->index[l->fds[n].fd] = ++n;
+            l->index[l->fds[n].fd] = n + 1;
+            n++;
         }
     }
     l->count = n;

@@ -8,7 +8,7 @@
 /* Normal form of a workspace-relative path: no "//", "/./", trailing "/", or ".." that could be resolved;
  * empty becomes ".". false: it is absolute or leaves the workspace. */
 bool path_normalise(struct arena *a, struct str path, struct str *out);
-struct str path_dirname(struct str path);  /* "." where there is no slash */
+struct str path_dirname(struct str path); /* "." where there is no slash */
 struct str path_basename(struct str path);
 struct str path_join(struct arena *a, struct str dir, struct str name);
 /* path written as seen from the folder `from`; both workspace-relative and normal: ("a/b", "a/c/d") gives "../c/d". */

@@ -3,17 +3,17 @@
  * pool's own state; a job is touched outside of it by one thread at a time. */
 #include "core/base/workers.h"
 
+#include "core/base/arena.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
-#include <sched.h>
 #include <stddef.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
-
-#include "core/base/arena.h"
 
 enum { WORKERS_MAX = 256 };
 
