@@ -1,0 +1,134 @@
+/* SPDX-License-Identifier: MIT */
+/* Many objects in one file, "p/<id>": written in one go, read by range. Where something lies is a place: for a
+ * root, the runs of entries that hold it and all below it. Places are hints; readers believe digests only.
+ * Format: docs/formats.md, "Packs". */
+#pragma once
+
+#include "cache/depot.h"
+#include "cache/frame.h"
+#include "cache/record.h"
+#include "core/base/diag.h"
+
+/* At random, never a digest of the content. */
+struct pack_id {
+    uint8_t b[16];
+};
+bool pack_id_eq(const struct pack_id *x, const struct pack_id *y);
+struct pack_id pack_id_random(void);
+
+enum { PACK_KEY = 35 }; /* with NUL */
+/* "p/<id>", or "b/<id>" for a plain file. */
+struct str pack_key(const struct pack_id *id, bool plain, char out[PACK_KEY]);
+/* The reverse, for listings. false: not such a key. */
+bool pack_key_parse(struct str key, struct pack_id *id, bool *plain);
+
+/* count entries that lie one behind the other in p/<pack>, from offset on. count 0: the plain file b/<pack>,
+ * offset 0, length its size: stands for one list object (the file's) and all below it. */
+struct pack_run {
+    struct pack_id pack;
+    uint64_t offset, length;
+    uint32_t count;
+};
+
+/* The runs, joined, hold each object once: in order of its first mention when one goes from the root depth
+ * first, parents before what is below them (links, which lie in their tree, are left out). */
+struct pack_place {
+    struct ref root;
+    struct pack_run *runs;
+    uint32_t run_count;
+};
+
+/* Of a hit: at least one for each root that its record names; several for one root are tried in order. */
+struct cache_places {
+    struct pack_place *at;
+    uint32_t count;
+};
+
+enum {
+    PACK_TARGET = 32 << 20,
+    PACK_LIMIT = 64 << 20, /* whole, with its footer */
+    PACK_ENTRIES_LIMIT = 1 << 20,
+    PACK_TAIL = 24,
+    OBJECT_LIMIT = 64 << 20, /* a list or tree */
+    BLOB_LIMIT = 1 << 20,    /* a blob is smaller than a file of 1 MiB */
+};
+
+/* One entry, as a footer tells. */
+struct pack_entry {
+    uint64_t offset;      /* of the entry's first byte */
+    uint64_t stored, raw; /* bytes of the object, as it lies there and as it is */
+    struct digest digest;
+    uint8_t kind;
+};
+/* Bytes from its offset to the next entry's. */
+uint64_t pack_entry_length(const struct pack_entry *e);
+
+/* A pack that was put, for the publish rule. */
+struct pack_put {
+    struct pack_id id;
+    uint64_t bytes;
+    int64_t put_boot_ns; /* CLOCK_BOOTTIME */
+};
+
+/* Gathers objects in memory (one pack at most) and puts the pack when it is full. One thread's. */
+struct pack_writer {
+    struct depot *depot; /* borrowed */
+    struct pack_id id;   /* of the pack under construction: runs may name it before it is put */
+    struct buf body;     /* empty: none under construction */
+    struct buf footer;
+    uint32_t count;
+    int64_t oldest_boot_ns; /* when its first object came */
+    struct frame_encoder encoder;
+    struct pack_put *puts; /* all that were put since init or the last pack_forget_puts */
+    uint32_t put_count, put_cap;
+};
+void pack_writer_init(struct pack_writer *w, struct depot *depot);
+void pack_writer_free(struct pack_writer *w); /* what is not sealed is dropped */
+/* Appends one object (whose digest the caller vouches for); may put the pack before or after it. *at: where
+ * it lies, count 1. false with a warning: the pack could not be put (what it held is lost), or too large. */
+bool pack_add(struct pack_writer *w, const struct ref *ref, struct str raw, struct pack_run *at,
+              struct diags *notes);
+/* The same with bytes as they lie in another pack. */
+bool pack_add_stored(struct pack_writer *w, const struct ref *ref, const struct frame *frame,
+                     struct pack_run *at, struct diags *notes);
+/* Puts what is under construction; nothing there: true. After it no pack is under construction. */
+bool pack_seal(struct pack_writer *w, struct diags *notes);
+/* Drops what is under construction. */
+void pack_abandon(struct pack_writer *w);
+void pack_forget_puts(struct pack_writer *w);
+
+/* A growing sequence of runs in an arena. */
+struct pack_runs {
+    struct arena *arena;
+    struct pack_run *at;
+    uint32_t n, cap;
+};
+/* Appends; a run that continues the last one is joined to it. */
+void pack_runs_add(struct pack_runs *runs, const struct pack_run *at);
+/* Copies the run's entries out of a pack of depot `from` as they lie (verified by their digests), for
+ * collectors, and appends where they lie now, in the same order. A plain run is copied as a plain file.
+ * false with a warning: absent, garbled, or could not be put. */
+bool pack_copy_run(struct pack_writer *w, struct depot *from, const struct pack_run *run,
+                   struct pack_runs *out, struct diags *notes);
+
+enum pack_answer { PACK_DONE, PACK_ABSENT, PACK_BAD };
+/* The footer's entries, ascending by offset and within the pack. size: of the whole pack, from a listing, or
+ * 0: asks the depot. */
+struct pack_footer {
+    struct pack_entry *at;
+    uint32_t count;
+};
+enum pack_answer pack_read_footer(struct depot *d, const struct pack_id *id, uint64_t size,
+                                  struct arena *a, struct pack_footer *out);
+/* Reads the whole pack and verifies each object by its digest; bad ones are counted. */
+struct pack_checked {
+    uint64_t objects, bad_objects, bytes;
+};
+enum pack_answer pack_check(struct depot *d, const struct pack_id *id, struct pack_checked *out);
+/* One entry at the front of bytes: false if malformed or cut short. length: of the whole entry. */
+struct pack_item {
+    uint8_t encoding;
+    struct str stored;
+    uint64_t raw, length;
+};
+bool pack_item_read(struct str bytes, struct pack_item *out);
