@@ -1,0 +1,248 @@
+/* SPDX-License-Identifier: MIT */
+/* The table of what was seen. Only the build's thread touches it; workers get a copy of the path. */
+#include "core/observe.h"
+
+#include <assert.h>
+#include <string.h>
+
+#include "core/base/table.h"
+
+struct waiter {
+    uint32_t who, next; /* next: index + 1 in the list of waiters, 0 ends */
+};
+
+struct observe {
+    struct arena *arena;
+    struct table paths;
+    VEC(struct observed) all;
+    VEC(struct waiter) waiters;
+    int root;
+    struct state *state;
+    struct workers *workers;
+    observe_function *ready;
+    void *context;
+    struct diags *diags;
+};
+
+/* One file or folder being hashed. */
+struct hashing {
+    struct work work;
+    struct observe *observe;
+    struct arena arena; /* the job's: path, diagnostics */
+    struct diags diags;
+    struct str path;
+    uint32_t number;
+    int root;
+    bool ok;
+    struct object_seen seen;
+    struct file_sig sig;
+    int64_t hashed_ns;
+};
+
+struct observe *observe_make(struct arena *a, int root, struct state *state, struct workers *workers,
+                             observe_function *ready, void *context, struct diags *d)
+{
+    struct observe *o = ARENA_NEW(a, struct observe);
+    *o = (struct observe){.arena = a,
+                          .root = root,
+                          .state = state,
+                          .workers = workers,
+                          .ready = ready,
+                          .context = context,
+                          .diags = d};
+    table_init(&o->paths, a);
+    return o;
+}
+
+void observe_free(struct observe *o)
+{
+    if (o)
+        table_init(&o->paths, o->arena);
+}
+
+uint32_t observe_add(struct observe *o, struct str path)
+{
+    bool is_new;
+    uint32_t number = table_add(&o->paths, path, &is_new);
+    if (is_new) {
+        struct observed *x = VEC_PUSH(o->arena, &o->all);
+        x->path = o->paths.keys[number];
+    }
+    return number;
+}
+
+static void set_absent(struct observed *x)
+{
+    x->ref = (struct ref){.kind = REF_NONE};
+    x->content = (struct digest){{0}};
+    x->mode = 0;
+    x->status = OBSERVE_KNOWN;
+}
+
+/* What the state knows of x, if that is still what lies there. May run on any thread: only reads the state. */
+static void recall(struct observe *o, struct observed *x)
+{
+    x->sig = file_stat(o->root, x->path, true);
+    if (!file_sig_exists(&x->sig) && x->sig.error == 0) {
+        set_absent(x);
+        return;
+    }
+    x->status = OBSERVE_STALE;
+    const struct state_file *known = state_find_file(o->state, x->path);
+    if (!known || known->hashed_ns == 0)
+        return;
+    if (file_sig_is_dir(&x->sig)) {
+        struct object_seen seen = {.changed = false};
+        struct arena scratch = {0};
+        struct diags quiet;
+        diags_init(&quiet, &scratch);
+        bool same = object_walk(o->root, x->path, &seen, &quiet) && digest_eq(&seen.walk, &known->walk);
+        arena_free(&scratch);
+        struct file_sig newest = x->sig;
+        newest.mtime_ns = newest.ctime_ns = seen.newest_ns;
+        if (!same || file_sig_is_racy(&newest, known->hashed_ns))
+            return;
+    } else if (!file_sig_eq(&x->sig, &known->sig) || file_sig_is_racy(&x->sig, known->hashed_ns)) {
+        return;
+    }
+    x->ref = known->ref;
+    x->content = known->content;
+    x->mode = x->sig.mode & 07777;
+    x->status = OBSERVE_KNOWN;
+}
+
+struct batch {
+    struct observe *observe;
+    const uint32_t *numbers;
+    uint32_t count;
+};
+enum { BATCH_FILES = 64 }; /* files a thread takes at a time */
+
+static void recall_batch(void *context, uint32_t i)
+{
+    struct batch *b = context;
+    uint32_t end = (i + 1) * BATCH_FILES < b->count ? (i + 1) * BATCH_FILES : b->count;
+    for (uint32_t k = i * BATCH_FILES; k < end; k++) {
+        struct observed *x = &b->observe->all.at[b->numbers[k]];
+        if (x->status == OBSERVE_UNSEEN)
+            recall(b->observe, x);
+    }
+}
+
+void observe_many(struct observe *o, const uint32_t *numbers, uint32_t count)
+{
+    struct batch b = {o, numbers, count};
+    workers_for_each(o->workers, (count + BATCH_FILES - 1) / BATCH_FILES, recall_batch, &b);
+}
+
+const struct observed *observe_look(struct observe *o, uint32_t number)
+{
+    struct observed *x = &o->all.at[number];
+    if (x->status == OBSERVE_UNSEEN)
+        recall(o, x);
+    return x;
+}
+
+static void hashing_run(struct work *work)
+{
+    struct hashing *h = (struct hashing *)work;
+    h->hashed_ns = time_now_ns();
+    for (int attempt = 0; attempt < 3; attempt++) {
+        h->ok = object_digest(h->root, h->path, &h->seen, &h->diags);
+        if (!h->ok || !h->seen.changed)
+            break;
+        h->hashed_ns = time_now_ns();
+    }
+    h->sig = file_stat(h->root, h->path, true);
+}
+
+/* Tells everyone who waited for the path. */
+static void tell(struct observe *o, uint32_t number)
+{
+    uint32_t next = o->all.at[number].waiters;
+    o->all.at[number].waiters = 0;
+    while (next) {
+        struct waiter w = o->waiters.at[next - 1];
+        next = w.next;
+        o->ready(o->context, w.who);
+    }
+}
+
+static void hashing_done(struct work *work)
+{
+    struct hashing *h = (struct hashing *)work;
+    struct observe *o = h->observe;
+    uint32_t number = h->number;
+    struct observed *x = &o->all.at[number];
+    if (!h->ok) {
+        diags_merge(o->diags, &h->diags);
+        x->status = OBSERVE_BROKEN;
+    } else {
+        observe_put(o, number, &h->seen, &h->sig, h->seen.changed ? 0 : h->hashed_ns);
+    }
+    arena_free(&h->arena);
+    mem_free(h);
+    tell(o, number);
+}
+
+const struct observed *observe_want(struct observe *o, uint32_t number, uint32_t waiter)
+{
+    const struct observed *seen = observe_look(o, number);
+    if (seen->status == OBSERVE_KNOWN || seen->status == OBSERVE_BROKEN)
+        return seen;
+    struct waiter *w = VEC_PUSH(o->arena, &o->waiters);
+    struct observed *x = &o->all.at[number];
+    *w = (struct waiter){waiter, x->waiters};
+    x->waiters = o->waiters.n;
+    if (x->status == OBSERVE_HASHING)
+        return x;
+    x->status = OBSERVE_HASHING;
+    struct hashing *h = mem_alloc(sizeof *h);
+    h->work = (struct work){.run = hashing_run, .done = hashing_done};
+    h->observe = o;
+    diags_init(&h->diags, &h->arena);
+    h->path = str_copy(&h->arena, x->path);
+    h->number = number;
+    h->root = o->root;
+    workers_submit(o->workers, &h->work);
+    return x;
+}
+
+void observe_forget(struct observe *o, uint32_t number)
+{
+    struct observed *x = &o->all.at[number];
+    assert(x->status != OBSERVE_HASHING);
+    x->status = OBSERVE_UNSEEN;
+}
+
+void observe_put(struct observe *o, uint32_t number, const struct object_seen *seen,
+                 const struct file_sig *sig, int64_t hashed_ns)
+{
+    struct observed *x = &o->all.at[number];
+    if (seen->ref.kind == REF_NONE) {
+        set_absent(x);
+        x->sig = *sig;
+        return;
+    }
+    x->ref = seen->ref;
+    x->content = seen->content;
+    x->mode = seen->mode;
+    x->sig = *sig;
+    x->status = OBSERVE_KNOWN;
+    struct state_file known = {.sig = *sig,
+                               .walk = seen->walk,
+                               .ref = seen->ref,
+                               .content = seen->content,
+                               .hashed_ns = hashed_ns};
+    state_put_file(o->state, x->path, &known);
+}
+
+void observe_suppose(struct observe *o, uint32_t number, const struct ref *ref,
+                     const struct digest *content, uint32_t mode)
+{
+    struct observed *x = &o->all.at[number];
+    x->ref = *ref;
+    x->content = *content;
+    x->mode = mode;
+    x->status = OBSERVE_KNOWN;
+}

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: MIT */
+/* What lies in the workspace: each path looked at once, its digest taken from the state where that is provably
+ * still right, else hashed by a worker. Numbers for paths are its own and outlive a changed graph. */
+#pragma once
+
+#include "cache/object.h"
+#include "core/base/workers.h"
+#include "core/graph.h"
+#include "core/state.h"
+
+enum observe_status {
+    OBSERVE_UNSEEN,  /* not looked at yet */
+    OBSERVE_STALE,   /* looked at; its digest is not known */
+    OBSERVE_HASHING, /* a worker is at it */
+    OBSERVE_KNOWN,   /* seen holds (also for a path where nothing is: ref.kind REF_NONE) */
+    OBSERVE_BROKEN,  /* cannot be read; diagnostics were given */
+};
+
+struct observed {
+    struct str path;
+    uint32_t status;       /* enum observe_status */
+    uint32_t waiters;      /* observe's own list */
+    uint32_t mode;         /* permission bits */
+    struct ref ref;
+    struct digest content;
+    struct file_sig sig;
+};
+
+struct observe;
+/* Told when a path that it waited for is KNOWN or BROKEN. */
+typedef void observe_function(void *context, uint32_t waiter);
+
+/* Borrowed: all but the arena's memory. root: the workspace. d: gets what cannot be read. */
+struct observe *observe_make(struct arena *a, int root, struct state *state, struct workers *workers,
+                             observe_function *ready, void *context, struct diags *d);
+void observe_free(struct observe *o);
+
+/* The path's number (of a graph's file, a discovered input, or, absolute, a tool). */
+uint32_t observe_add(struct observe *o, struct str path);
+/* Looks at many at once, on all threads; those whose digest the state knows become KNOWN. */
+void observe_many(struct observe *o, const uint32_t *numbers, uint32_t count);
+/* What is there; looks (one stat) if that was not done. Never hashes. Valid until the next observe_add. */
+const struct observed *observe_look(struct observe *o, uint32_t number);
+/* The same, but if the digest is not known has it hashed and tells `waiter` later; then status is HASHING. */
+const struct observed *observe_want(struct observe *o, uint32_t number, uint32_t waiter);
+/* It may have changed: look again next time. */
+void observe_forget(struct observe *o, uint32_t number);
+/* Known from elsewhere (just hashed by a worker at hashed_ns, or restored): kept, and put into the state. sig
+ * must have been taken after the content was in place. */
+void observe_put(struct observe *o, uint32_t number, const struct object_seen *seen,
+                 const struct file_sig *sig, int64_t hashed_ns);
+/* For questions ("what would be"): takes this content as given, without looking, without the state. */
+void observe_suppose(struct observe *o, uint32_t number, const struct ref *ref, const struct digest *content, uint32_t mode);
