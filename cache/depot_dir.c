@@ -293,7 +293,11 @@ static enum depot_answer dir_put(struct depot *base, struct str key,
         reply->error = errno;
         return DEPOT_LATER; /* it is there, but may not outlive a power cut */
     }
-    return ok ? DEPOT_DONE : fail(reply, error);
+    if (ok) {
+        return DEPOT_DONE;
+    }
+    enum depot_answer answer = fail(reply, error);
+    return answer == DEPOT_ABSENT ? DEPOT_REFUSED : answer; /* a put finds its folder missing */
 }
 
 /* ---- list ---- */
