@@ -1,14 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* The interner: numbers are dense and stay, and a misspelled name finds its neighbour. */
+#include "core/base/arena.h"
 #include "core/base/table.h"
 
-#include "core/base/arena.h"
-
+#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
-
-#include <cmocka.h>
 
 static void table_numbers_keys_in_order_of_adding(void **state)
 {
