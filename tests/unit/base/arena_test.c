@@ -2,13 +2,14 @@
 /* Arenas: alignment, zeroing, marks, growth, and how the process ends without memory. */
 #include "core/base/arena.h"
 
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <string.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+#include <cmocka.h>
 
 static void arena_gives_aligned_zeroed_memory(void **state)
 {

@@ -2,13 +2,14 @@
 /* Diagnostics as a person sees them: each test holds the whole text that is to be rendered. */
 #include "core/base/diag.h"
 
-#include <cmocka.h>
 #include <errno.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 struct fixture {
     struct arena arena;

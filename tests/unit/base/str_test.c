@@ -3,7 +3,6 @@
 #include "core/base/arena.h"
 #include "core/base/str.h"
 
-#include <cmocka.h>
 #include <locale.h>
 #include <math.h>
 #include <setjmp.h>
@@ -12,6 +11,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cmocka.h>
 
 #define COUNT(array) (sizeof(array) / sizeof *(array))
 

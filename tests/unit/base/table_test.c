@@ -3,10 +3,11 @@
 #include "core/base/arena.h"
 #include "core/base/table.h"
 
-#include <cmocka.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+
+#include <cmocka.h>
 
 static void table_numbers_keys_in_order_of_adding(void **state)
 {
