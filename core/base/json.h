@@ -24,7 +24,7 @@ enum { JSON_DEPTH_LIMIT = 200, JSON_TEXT_LIMIT = 64 << 20 };
  * 0 for none) if it is not one, has a name twice in one object, or passes a limit. */
 const struct json *json_parse(struct arena *a, struct str text, uint32_t source, struct diags *d);
 
-/* Walks "a.b[0].c" (a name that holds . [ ] or " may be written ["a.b"]); NULL when absent. */
+/* Walks "a.b[0].c" (a name that holds . or [ is written ["a.b"]); NULL when absent. */
 const struct json *json_find(const struct json *root, struct str path);
 const struct json *json_member(const struct json *object, struct str name); /* or NULL */
 /* Canonical text: objects sorted by name, no blanks; the same value always gives the same bytes. */

@@ -36,7 +36,8 @@ ptrdiff_t str_rfind_char(struct str x, char c);    /* offset of the last c or -1
 struct str str_sub(struct str x, size_t from, size_t n); /* clamped */
 struct str str_tail(struct str x, size_t from);          /* clamped */
 struct str str_trim(struct str x);                       /* blanks, tabs, line breaks at both ends */
-/* Cuts up to sep (dropped) off the front of *rest into *part; false when *rest was used up. */
+/* Cuts up to sep (dropped) off the front of *rest into *part; false when *rest was used up, so that
+ * "a,b," and "a,b" both have two parts. */
 bool str_cut(struct str *rest, char sep, struct str *part);
 uint64_t str_hash(struct str x); /* for tables in memory and on disk: fixed by this version (FNV-1a 64, finalised) */
 /* Edit distance (insert, delete, replace, swap of neighbours), at most limit + 1; for "did you mean". */
@@ -44,7 +45,7 @@ size_t str_distance(struct str x, struct str y, size_t limit);
 bool str_is_utf8(struct str x); /* well-formed UTF-8 without surrogates */
 
 /* A growing buffer on the heap. limit bounds n: an append that would pass it is dropped whole and sets
- * full. s is NUL-terminated after any append. All zeros with a limit set is a valid empty buffer. */
+ * full; so is then each later one, until buf_clear. s is NUL-terminated after any append. All zeros with a limit set is a valid empty buffer. */
 struct buf {
     char *s;
     size_t n, cap, limit;
