@@ -24,7 +24,7 @@ enum value_kind {
 enum {
     VALUE_ITEM_LIMIT = 1000000, /* items of a list */
     VALUE_TEXT_LIMIT = 1 << 20, /* bytes of a string that an expression makes */
-    VALUE_LATE_DEPTH = 1000,    /* levels of a late value */
+    VALUE_LATE_DEPTH = 500,     /* levels of a late value or of nested lists */
     VALUE_LATE_LIMIT = 4 << 20, /* bytes of an encoded one */
 };
 
@@ -55,6 +55,7 @@ struct value {
     bool is_dir; /* … a folder: prints without a last slash */
     bool untracked;  /* it, or something in it, came out of untracked() */
     bool raw;        /* came out of raw(): put into shell text as it is */
+    uint16_t depth;  /* LIST: levels of lists */
     uint32_t count;  /* LIST */
     int64_t integer; /* INT, DURATION (ns), SIZE (bytes) */
     double real;     /* REAL */
@@ -173,6 +174,8 @@ const char *value_kind_example(enum value_kind kind);
 
 /* ---- refs ---- */
 
+/* All refs of the parts' values and of the items in them, merged; NULL for none. */
+const struct value_refs *value_refs_of(struct arena *a, struct value_parts parts);
 /* v with one more ref, or with all of from's (items' too). */
 void value_add_ref(struct arena *a, struct value *v, struct value_ref ref);
 void value_add_refs_of(struct arena *a, struct value *v, const struct value *from);
