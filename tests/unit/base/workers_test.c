@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+/* The pool: jobs go out whole and come back whole, lanes keep their order. Run under TSan as well. */
+#include "core/base/workers.h"
+
+#include <poll.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+enum { JOBS = 500 };
+
+struct tally {
+    uint32_t done;
+    uint32_t order[JOBS];
+    struct workers *again; /* submit once more from done */
+};
+
+struct task {
+    struct work work; /* first */
+    struct tally *tally;
+    uint32_t number, result, runs;
+    uint32_t *shared; /* written by one lane's jobs, without any lock */
+};
+
+static void run_task(struct work *self)
+{
+    struct task *t = (struct task *)self;
+    t->result = t->number * 2;
+    t->runs++;
+    if (t->shared) {
+        *t->shared = *t->shared * 31 + t->number;
+    }
+}
+
+static void task_done(struct work *self)
+{
+    struct task *t = (struct task *)self;
+    t->tally->order[t->tally->done++ % JOBS] = t->number;
+    if (t->tally->again && t->runs < 3) {
+        workers_submit(t->tally->again, self);
+    }
+}
+
+static struct task make_task(struct tally *tally, uint32_t number)
+{
+    return (struct task){
+        .work = {.run = run_task, .done = task_done}, .tally = tally, .number = number};
+}
+
+static void workers_each_job_comes_back_once(void **state)
+{
+    (void)state;
+    struct workers *w = workers_open(3);
+    struct tally tally = {0};
+    static struct task tasks[JOBS];
+    for (uint32_t i = 0; i < JOBS; i++) {
+        tasks[i] = make_task(&tally, i);
+        workers_submit(w, &tasks[i].work);
+    }
+    while (workers_pending(w) > 0) {
+        struct pollfd p = {.fd = workers_fd(w), .events = POLLIN};
+        assert_int_equal(poll(&p, 1, 10000), 1);
+        workers_collect(w);
+    }
+    assert_int_equal(tally.done, JOBS);
+    for (uint32_t i = 0; i < JOBS; i++) {
+        assert_int_equal(tasks[i].result, 2 * i);
+        assert_int_equal(tasks[i].runs, 1);
+    }
+    assert_int_equal(workers_collect(w), 0);
+    struct pollfd p = {.fd = workers_fd(w), .events = POLLIN};
+    assert_int_equal(poll(&p, 1, 0), 0);
+    workers_wait(w); /* nothing pending: at once */
+    workers_close(w);
+}
+
+static void workers_job_may_be_submitted_from_done(void **state)
+{
+    (void)state;
+    struct workers *w = workers_open(2);
+    struct tally tally = {.again = w};
+    struct task tasks[8];
+    for (uint32_t i = 0; i < 8; i++) {
+        tasks[i] = make_task(&tally, i);
+        workers_submit(w, &tasks[i].work);
+    }
+    while (workers_pending(w) > 0) {
+        workers_wait(w);
+    }
+    assert_int_equal(tally.done, 24);
+    workers_close(w);
+}
+
+static void workers_lane_keeps_order_and_is_alone(void **state)
+{
+    (void)state;
+    struct workers *w = workers_open(4);
+    struct tally tally = {0};
+    static struct task tasks[JOBS];
+    uint32_t shared[WORKERS_LANES] = {0};
+    uint32_t want[WORKERS_LANES] = {0};
+    for (uint32_t i = 0; i < JOBS; i++) {
+        uint32_t lane = i % WORKERS_LANES;
+        tasks[i] = make_task(&tally, i);
+        tasks[i].work.lane = lane;
+        tasks[i].shared = lane ? &shared[lane] : NULL;
+        want[lane] = lane ? want[lane] * 31 + i : 0;
+        workers_submit(w, &tasks[i].work);
+    }
+    while (workers_pending(w) > 0) {
+        workers_wait(w);
+    }
+    assert_int_equal(tally.done, JOBS);
+    assert_memory_equal(shared, want, sizeof want);
+    workers_close(w);
+}
+
+static void count_up(void *context, uint32_t i)
+{
+    ((uint32_t *)context)[i]++;
+}
+
+static void workers_for_each_visits_each_index_once(void **state)
+{
+    (void)state;
+    struct workers *w = workers_open(0);
+    static uint32_t seen[100000];
+    const uint32_t counts[] = {0, 1, 2, 17, 1000, 100000};
+    for (size_t k = 0; k < sizeof counts / sizeof *counts; k++) {
+        for (uint32_t i = 0; i < counts[k]; i++) {
+            seen[i] = 0;
+        }
+        workers_for_each(w, counts[k], count_up, seen);
+        for (uint32_t i = 0; i < counts[k]; i++) {
+            assert_int_equal(seen[i], 1);
+        }
+    }
+    workers_close(w);
+}
+
+static void sleep_a_while(struct work *self)
+{
+    usleep(200000);
+    ((struct task *)self)->runs++;
+}
+
+static void workers_for_each_does_not_wait_for_busy_threads(void **state)
+{
+    (void)state;
+    struct workers *w = workers_open(1);
+    struct tally tally = {0};
+    struct task slow = make_task(&tally, 0);
+    slow.work.run = sleep_a_while;
+    workers_submit(w, &slow.work);
+    usleep(20000);
+    uint32_t seen[64] = {0};
+    workers_for_each(w, 64, count_up, seen);
+    assert_int_equal(workers_collect(w), 0); /* the slow one is still at it */
+    assert_int_equal(seen[63], 1);
+    workers_wait(w);
+    assert_int_equal(slow.runs, 1);
+    workers_close(w);
+}
+
+static void workers_close_waits_for_what_is_under_way(void **state)
+{
+    (void)state;
+    struct workers *w = workers_open(1);
+    struct tally tally = {0};
+    struct task tasks[2] = {make_task(&tally, 0), make_task(&tally, 1)};
+    tasks[0].work.run = sleep_a_while;
+    tasks[1].work.run = sleep_a_while;
+    workers_submit(w, &tasks[0].work);
+    workers_submit(w, &tasks[1].work);
+    usleep(50000);
+    workers_close(w);
+    assert_int_equal(tasks[0].runs, 1);
+    assert_int_equal(tasks[1].runs, 0);
+    assert_int_equal(tally.done, 0);
+    workers_close(NULL);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(workers_each_job_comes_back_once),
+        cmocka_unit_test(workers_job_may_be_submitted_from_done),
+        cmocka_unit_test(workers_lane_keeps_order_and_is_alone),
+        cmocka_unit_test(workers_for_each_visits_each_index_once),
+        cmocka_unit_test(workers_for_each_does_not_wait_for_busy_threads),
+        cmocka_unit_test(workers_close_waits_for_what_is_under_way),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
