@@ -11,7 +11,7 @@
 
 typedef struct { uint32_t i; } step_id;
 typedef struct { uint32_t i; } file_id;
-enum { GRAPH_NONE = 0xffffffffu };
+#define GRAPH_NONE UINT32_MAX
 
 /* A text in the image's pool (graph_text), and a run of items in one of its arrays. */
 struct gtext { uint32_t at, n; };
