@@ -86,7 +86,7 @@ static void json_objects_keep_the_order_of_the_file(void **state)
     assert_int_equal(v->count, 500);
     for (uint32_t i = 0; i < v->count; i++) {
         assert_int_equal(v->items[i].integer, i);
-        assert_int_equal(atoi(v->names[i].s + 1), (i * 7919) % 500);
+        assert_int_equal(strtol(v->names[i].s + 1, NULL, 10), (i * 7919) % 500);
     }
     buf_free(&b);
 }
