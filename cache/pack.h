@@ -63,6 +63,12 @@ struct pack_entry {
 /* Bytes from its offset to the next entry's. */
 uint64_t pack_entry_length(const struct pack_entry *e);
 
+/* One object at the front of bytes. */
+struct pack_item {
+    uint8_t encoding;
+    struct str stored;
+    uint64_t raw, length;
+};
 /* A pack that was put, for the publish rule. */
 struct pack_put {
     struct pack_id id;
@@ -89,7 +95,7 @@ void pack_writer_free(struct pack_writer *w); /* what is not sealed is dropped *
 bool pack_add(struct pack_writer *w, const struct ref *ref, struct str raw, struct pack_run *at,
               struct diags *notes);
 /* The same with bytes as they lie in another pack. */
-bool pack_add_stored(struct pack_writer *w, const struct ref *ref, const struct frame *frame,
+bool pack_add_stored(struct pack_writer *w, const struct ref *ref, const struct pack_item *item,
                      struct pack_run *at, struct diags *notes);
 /* Puts what is under construction; nothing there: true. After it no pack is under construction. */
 bool pack_seal(struct pack_writer *w, struct diags *notes);
@@ -105,30 +111,29 @@ struct pack_runs {
 };
 /* Appends; a run that continues the last one is joined to it. */
 void pack_runs_add(struct pack_runs *runs, const struct pack_run *at);
-/* Copies the run's entries out of a pack of depot `from` as they lie (verified by their digests), for
- * collectors, and appends where they lie now, in the same order. A plain run is copied as a plain file.
- * false with a warning: absent, garbled, or could not be put. */
+/* Copies the run's entries out of a pack of depot `from` as they lie (each verified by its digest), for
+ * collectors, and appends where they lie now, in the same order. Holds the run in memory. Not for a plain
+ * run: fetch_copy_plain. false with a warning: absent, garbled, or could not be put. The lane's. */
 bool pack_copy_run(struct pack_writer *w, struct depot *from, const struct pack_run *run,
                    struct pack_runs *out, struct diags *notes);
 
 enum pack_answer { PACK_DONE, PACK_ABSENT, PACK_BAD };
-/* The footer's entries, ascending by offset and within the pack. size: of the whole pack, from a listing, or
- * 0: asks the depot. */
+/* Appends the range to out, at most its limit. PACK_BAD: fewer bytes than asked for (length DEPOT_REST: none). */
+enum pack_answer pack_get(struct depot *d, const struct pack_run *range, struct buf *out);
+/* The footer's entries, one behind the other from the pack's head to the footer. size: of the whole pack, from
+ * a listing, or 0: lists (the lane's, and slow). */
 struct pack_footer {
     struct pack_entry *at;
     uint32_t count;
 };
+/* frame: the footer as it lies there; end: where the entries end. */
+bool pack_footer_read(struct arena *a, struct str frame, uint64_t end, struct pack_footer *out);
 enum pack_answer pack_read_footer(struct depot *d, const struct pack_id *id, uint64_t size,
                                   struct arena *a, struct pack_footer *out);
-/* Reads the whole pack and verifies each object by its digest; bad ones are counted. */
+/* Reads the whole pack and verifies each object by its digest; bad ones are counted (and still PACK_DONE). */
 struct pack_checked {
     uint64_t objects, bad_objects, bytes;
 };
 enum pack_answer pack_check(struct depot *d, const struct pack_id *id, struct pack_checked *out);
-/* One entry at the front of bytes: false if malformed or cut short. length: of the whole entry. */
-struct pack_item {
-    uint8_t encoding;
-    struct str stored;
-    uint64_t raw, length;
-};
+/* false: malformed or cut short. */
 bool pack_item_read(struct str bytes, struct pack_item *out);
