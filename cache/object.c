@@ -82,46 +82,63 @@ static bool read_some(int fd, uint8_t *bytes, size_t n, size_t *got)
     return true;
 }
 
-/* Cuts all of the file from its present place on, at least one byte of it. */
-static bool cut_file(struct scan *s, int fd, struct list_builder *list)
+/* A file on its way through the cutter. */
+struct cutting {
+    int fd;
+    uint8_t *bytes; /* READ_BYTES */
+    const struct depot_sink *tee;
+    struct list_builder list;
+};
+
+static bool cut_file(struct cutting *c)
 {
     size_t have = 0, at = 0;
     bool end = false;
     for (;;) {
         if (!end && have - at < CHUNK_MAX) {
-            memmove(s->bytes, s->bytes + at, have - at);
+            memmove(c->bytes, c->bytes + at, have - at);
             have -= at;
             at = 0;
             size_t got;
-            if (!read_some(fd, s->bytes + have, READ_BYTES - have, &got)) {
+            if (!read_some(c->fd, c->bytes + have, READ_BYTES - have, &got)) {
                 return false;
             }
             end = got < READ_BYTES - have;
             have += got;
         }
-        size_t n = chunk_cut(s->bytes + at, have - at);
+        size_t n = chunk_cut(c->bytes + at, have - at);
         if (!n) {
             return true;
         }
-        struct digest digest = digest_of(s->bytes + at, n);
-        list_add(list, n, &digest);
+        if (c->tee && !c->tee->take(c->tee->context, c->bytes + at, n)) {
+            return false;
+        }
+        struct digest digest = digest_of(c->bytes + at, n);
+        list_add(&c->list, n, &digest);
         at += n;
     }
 }
 
-static bool hash_large(struct scan *s, int fd, struct ref *out)
+static bool hash_large(struct cutting *c, struct object_set *keep, struct ref *out)
 {
-    struct list_builder list;
-    list_builder_init(&list, s->keep);
-    bool ok = cut_file(s, fd, &list);
+    list_builder_init(&c->list, keep);
+    bool ok = cut_file(c);
     int error = errno;
-    if (ok && !list_end(&list, out)) {
-        s->changed = true; /* it became empty under us */
-        *out = (struct ref){REF_LIST, 0, {{0}}};
+    if (ok && !list_end(&c->list, out)) {
+        *out = (struct ref){REF_LIST, 0, {{0}}}; /* it became empty under us */
     }
-    list_builder_free(&list);
+    list_builder_free(&c->list);
     errno = error;
     return ok;
+}
+
+bool object_hash_fd(int fd, const struct depot_sink *tee, struct ref *out)
+{
+    struct cutting c = {.fd = fd, .bytes = mem_alloc(READ_BYTES), .tee = tee};
+    errno = 0;
+    bool ok = hash_large(&c, NULL, out);
+    mem_free(c.bytes);
+    return ok && out->size;
 }
 
 /* A lone small file needs no more than its size, and one byte to see it grow. */
@@ -141,7 +158,8 @@ static bool hash_open_file(struct scan *s, int fd, struct stat *st, struct ref *
     uint64_t size = (uint64_t)st->st_size;
     make_room(s, size < LIST_FILE_MIN ? (size_t)size + 1 : READ_BYTES);
     if (size >= LIST_FILE_MIN) {
-        if (!hash_large(s, fd, out)) {
+        struct cutting c = {.fd = fd, .bytes = s->bytes};
+        if (!hash_large(&c, s->keep, out)) {
             return say_unreadable(s);
         }
     } else {
@@ -376,11 +394,23 @@ static int open_root(int dir, struct str path)
     return openat(dir, name, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
 }
 
+static void scan_free(struct scan *s)
+{
+    buf_free(&s->path);
+    mem_free(s->bytes);
+    arena_free(&s->arena);
+}
+
+static void scan_init(struct scan *s, struct str path)
+{
+    buf_init(&s->path, BUF_TEXT_LIMIT);
+    buf_put_str(&s->path, path);
+}
+
 static bool scan_path(struct scan *s, int dir, struct str path, struct object_seen *out)
 {
     *out = (struct object_seen){0};
-    buf_init(&s->path, BUF_TEXT_LIMIT);
-    buf_put_str(&s->path, path);
+    scan_init(s, path);
     int fd = open_root(dir, path);
     bool ok = false;
     if (fd >= 0) {
@@ -393,9 +423,7 @@ static bool scan_path(struct scan *s, int dir, struct str path, struct object_se
     } else {
         ok = say_unreadable(s);
     }
-    buf_free(&s->path);
-    mem_free(s->bytes);
-    arena_free(&s->arena);
+    scan_free(s);
     return ok;
 }
 
@@ -404,6 +432,17 @@ bool object_scan(int dir, struct str path, struct object_set *keep, struct objec
 {
     struct scan s = {.reads = true, .keep = keep, .d = d};
     return scan_path(&s, dir, path, out);
+}
+
+bool object_scan_fd(int fd, struct str path, struct object_set *keep, struct object_seen *out,
+                    struct diags *d)
+{
+    struct scan s = {.reads = true, .keep = keep, .d = d};
+    *out = (struct object_seen){0};
+    scan_init(&s, path);
+    bool ok = scan_root(&s, fd, out);
+    scan_free(&s);
+    return ok;
 }
 
 bool object_digest(int dir, struct str path, struct object_seen *out, struct diags *d)
