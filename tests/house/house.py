@@ -12,6 +12,7 @@ EXTENSIONS = (".c", ".h", ".re", ".y")
 FILE_LINES, FUNCTION_LINES = 1000, 100
 BANNED = "strcpy strcat sprintf vsprintf strtok atoi atol atof gets alloca".split()
 BAD_NAMES = {"util", "utils", "common", "misc", "helper", "helpers", "stuff"}
+CHANGES = {("core/base/file.c", "passed")}  # counts where a test wants the process to die
 THREADS_LIVE_IN = "core/base/workers.c"
 
 
@@ -84,6 +85,23 @@ def check_threads(house):
         if path != THREADS_LIVE_IN:
             for number, m in lines_with(blanked(house.text(path)), pattern):
                 house.say(path, number, f"{m.group()} belongs into {THREADS_LIVE_IN}")
+
+
+def check_globals(house):
+    """What is static does not change; what is not static and not a function is not there at all."""
+    static = r"^\s*(?:static|_Thread_local)\s+(?!inline\b)([^(=;{]*?)\s*(?:=|;|\[)"
+    extern = r"^(?!const\b)(?:(?:unsigned|struct|enum|union)\s+)*\w+\s+\**\w+(?:\[[^\]]*\])*\s*(?:=.*|;)$"
+    for path in house.files(SOURCE_FOLDERS):
+        text = blanked(house.text(path))
+        for number, m in lines_with(text, static):
+            before, star, behind = m.group(1).rpartition("*")
+            name = m.group(1).split()[-1].lstrip("*")
+            if "const" not in (behind if star else m.group(1)).split() and (path, name) not in CHANGES:
+                house.say(path, number, f"'{m.group(1)}' can change")
+        if path.endswith(".c"):
+            for number, m in lines_with(text, extern):
+                if not re.match(r"(typedef|extern|return|struct \w+;|enum \w+;|union \w+;)", m.group()):
+                    house.say(path, number, f"'{m.group()}' is a global")
 
 
 def check_names(house):
@@ -298,6 +316,7 @@ CHECKS = {
     "first-lines": check_first_lines,
     "banned": check_banned,
     "threads": check_threads,
+    "globals": check_globals,
     "names": check_names,
     "file-lines": check_file_lines,
     "function-lines": check_function_lines,

@@ -71,6 +71,16 @@ class HouseTest(unittest.TestCase):
         for line in ["#include <pthread.h>", "#include <stdatomic.h>", "_Atomic int x;", "atomic_load(x);"]:
             self.sees("threads", "core/plan.c", HEAD + line + "\n", "plan.c:3")
 
+    def test_globals(self):
+        for line in ["static int n;", "    static int n = 0;", "static const char *names[] = {", "static struct x all;",
+                     "static _Thread_local int n;", "int n;", "struct x n = {0};", "char *n[3];"]:
+            self.sees("globals", "core/plan.c", HEAD + line + "\n", "plan.c:3")
+        for line in ["static const int n = 0;", "static const char *const names[] = {", "static int f(int a, int b);",
+                     "static inline int f(void)", "static void f(struct x *y,", "int f(void);", "    int n;",
+                     "struct x;", "extern const int n;", "const int n[2] = {",
+                     "static _Noreturn void f(void)"]:
+            self.assertEqual(self.breaches("globals", {"core/plan.c": HEAD + line + "\n"}), [], line)
+
     def test_names(self):
         self.sees("names", "core/str_util.c", HEAD, "says nothing")
         self.sees("names", "tests/helpers.h", HEAD, "says nothing")
