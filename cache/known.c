@@ -108,6 +108,16 @@ void known_forget_pack(struct known *k, const struct pack_id *pack)
     k->packs[known_pack_index(k, pack)].gone = true;
 }
 
+bool known_is_gone(const struct known *k, const struct pack_id *pack)
+{
+    for (uint32_t i = k->pack_count; i > 0; i--) {
+        if (pack_id_eq(&k->packs[i - 1].id, pack)) {
+            return k->packs[i - 1].gone;
+        }
+    }
+    return false;
+}
+
 bool known_learn(struct known *k, const struct pack_id *pack)
 {
     struct known_pack *known = &k->packs[known_pack_index(k, pack)];

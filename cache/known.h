@@ -33,5 +33,6 @@ void known_free(struct known *k);
 void known_add(struct known *k, const struct ref *ref, const struct pack_run *at);
 bool known_find(const struct known *k, const struct ref *ref, struct pack_run *at);
 void known_forget_pack(struct known *k, const struct pack_id *pack);
+bool known_is_gone(const struct known *k, const struct pack_id *pack);
 /* Says that the pack's footer was (or is about to be) read; false: it was before, or the pack is gone. */
 bool known_learn(struct known *k, const struct pack_id *pack);

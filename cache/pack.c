@@ -163,13 +163,13 @@ static bool say_unwritten(struct diags *notes, enum depot_answer answer, int err
     return false;
 }
 
-static void note_put(struct pack_writer *w)
+void pack_note_put(struct pack_writer *w, const struct pack_id *id, uint64_t bytes)
 {
     if (w->put_count == w->put_cap) {
         w->put_cap = w->put_cap ? w->put_cap * 2 : 16;
         w->puts = mem_resize(w->puts, w->put_cap * sizeof *w->puts);
     }
-    w->puts[w->put_count++] = (struct pack_put){w->id, w->body.n, time_boot_ns()};
+    w->puts[w->put_count++] = (struct pack_put){*id, bytes, time_boot_ns()};
 }
 
 static void put_end(struct pack_writer *w)
@@ -203,7 +203,7 @@ bool pack_seal(struct pack_writer *w, struct diags *notes)
     enum depot_answer answer =
         depot_put(w->depot, pack_key(&w->id, false, key), &source, false, &reply);
     if (answer == DEPOT_DONE) {
-        note_put(w);
+        pack_note_put(w, &w->id, w->body.n);
     }
     pack_abandon(w);
     return answer == DEPOT_DONE || say_unwritten(notes, answer, reply.error);
@@ -219,6 +219,7 @@ bool pack_add_stored(struct pack_writer *w, const struct ref *ref, const struct 
         begin_pack(w);
     }
     if (!fits(w, item->stored.n)) {
+        pack_abandon(w);
         diag_warning(notes, "cache-write", SPAN_NONE,
                      "a list of files of %zu bytes is too large for the cache", item->stored.n);
         return false;

@@ -102,6 +102,8 @@ bool pack_seal(struct pack_writer *w, struct diags *notes);
 /* Drops what is under construction. */
 void pack_abandon(struct pack_writer *w);
 void pack_forget_puts(struct pack_writer *w);
+/* Notes that something was put beside the writer (a plain file). */
+void pack_note_put(struct pack_writer *w, const struct pack_id *id, uint64_t bytes);
 
 /* A growing sequence of runs in an arena. */
 struct pack_runs {

@@ -19,6 +19,7 @@ struct store {
     struct store_finder finder; /* find may be NULL */
     struct known known;         /* objects and where they lie */
     struct pack_writer writer;
+    uint8_t *bytes; /* room for a small file or a chunk, made when first needed */
 };
 
 /* folder: depot_dir_fd() of a local depot, else -1. */
@@ -43,6 +44,8 @@ enum store_answer store_path(struct store *s, const struct store_source *from, s
 bool store_seal(struct store *s, struct diags *notes);
 /* Bytes under construction and since when (CLOCK_BOOTTIME; 0 bytes: since nothing). */
 uint64_t store_waiting(const struct store *s, int64_t *since_boot_ns);
+/* Whether the place names a pack that was lost (it could not be put) or forgotten: then it is void. */
+bool store_is_lost(const struct store *s, const struct pack_place *place);
 /* Learns from the footers of the place's packs what lies there, so that a new version of a large file or
  * folder is stored only where it changed. Cheap if learned before. */
 void store_learn(struct store *s, const struct pack_place *place);
