@@ -8,5 +8,10 @@
 
 struct loop;
 
-/* Watches SIGCHLD on the loop. NULL with errno. Opened by the process's first thread. */
+/* Watches SIGCHLD on the loop. NULL with errno. To be opened by the process's first thread, and closed outside
+ * of the loop's callbacks, before the loop. */
 struct runner *local_open(struct loop *loop);
+
+enum { LOCAL_GRACE_S = 5 }; /* between SIGTERM and SIGKILL */
+/* Another grace than that; for tests. */
+void local_set_grace(struct runner *r, int64_t grace_ns);

@@ -43,7 +43,7 @@ struct job {
     struct str script;
     const char *tmp;   /* a folder of this job's own, made when it is needed */
     const char *cwd;   /* NULL: the process's */
-    char *const *envp; /* the whole environment; PAWL_JOB is added, PWD set right for scripts */
+    char *const *envp; /* the whole environment; PAWL_JOB is added, PWD is set right */
     const char *log;   /* where output and errors go, in one stream; made with the first byte */
     const struct str *secrets; /* each occurrence of one of these becomes *** in the log */
     uint32_t secret_count;
