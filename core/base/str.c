@@ -198,13 +198,10 @@ size_t str_distance(struct str x, struct str y, size_t limit)
     for (size_t j = 0; j <= y.n; j++) {
         rows[1][j] = j;
     }
-    size_t before = 0;
     for (size_t i = 1; i <= x.n; i++) {
-        size_t least = distance_row(x, y, i, rows);
-        if (least > limit && before > limit) {
-            return limit + 1; /* a swap looks two rows back, so both must be beyond it */
+        if (distance_row(x, y, i, rows) > limit) {
+            return limit + 1; /* no later row holds less */
         }
-        before = least;
         memcpy(rows[0], rows[1], sizeof rows[0]);
         memcpy(rows[1], rows[2], sizeof rows[1]);
     }

@@ -246,6 +246,21 @@ static void diags_merge_copies_and_drops_foreign_places(void **state)
                        "pawl: warning: careful\n");
 }
 
+static void diags_merge_counts_what_was_dropped(void **state)
+{
+    struct diags *d = diags_of(state);
+    struct diags from;
+    diags_init(&from, d->arena);
+    for (int i = 0; i < DIAG_LIMIT + 5; i++) {
+        diag_error(&from, "c", SPAN_NONE, "m");
+    }
+    diag_error(d, "c", SPAN_NONE, "m");
+    diags_merge(d, &from);
+    assert_int_equal(d->all.n, DIAG_LIMIT);
+    assert_int_equal(d->dropped, 6);
+    assert_int_equal(d->errors, DIAG_LIMIT + 6);
+}
+
 static void diags_merge_keeps_places_of_shared_sources(void **state)
 {
     struct diags *d = diags_of(state);
@@ -304,6 +319,7 @@ int main(void)
         TEST(diag_notes_have_places_of_their_own),
         TEST(diags_beyond_the_limit_are_counted),
         TEST(diags_merge_copies_and_drops_foreign_places),
+        TEST(diags_merge_counts_what_was_dropped),
         TEST(diags_merge_keeps_places_of_shared_sources),
         TEST(diag_text_cannot_steer_the_terminal),
         TEST(diag_in_color_says_the_same),
