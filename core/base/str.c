@@ -712,7 +712,7 @@ void str_put_double(struct buf *b, double x)
         buf_put_str(b, isnan(x) ? STR("nan") : x > 0 ? STR("inf") : STR("0"));
         return;
     }
-    char digits[17];
+    char digits[17] = "";
     int exponent;
     size_t n = shortest_digits(x, digits, &exponent);
     if (exponent < -5 || exponent > 15) {
@@ -745,14 +745,14 @@ struct unit {
 };
 
 #define NS_SECOND INT64_C(1000000000)
-static const int64_t DURATION_LIMIT = 10000 * 86400 * NS_SECOND;
+static const int64_t duration_limit = INT64_C(10000) * 86400 * NS_SECOND;
 
-static const struct unit TIME_UNITS[] = {
+static const struct unit time_units[] = {
     {{"ms", 2}, NS_SECOND / 1000}, {{"s", 1}, NS_SECOND},         {{"m", 1}, 60 * NS_SECOND},
     {{"h", 1}, 3600 * NS_SECOND},  {{"d", 1}, 86400 * NS_SECOND}, {{NULL, 0}, 0},
 };
 
-static const struct unit SIZE_UNITS[] = {
+static const struct unit size_units[] = {
     {{"B", 1}, 1},
     {{"KB", 2}, INT64_C(1000)},
     {{"MB", 2}, INT64_C(1000000)},
@@ -811,7 +811,7 @@ static int64_t iso_factor(char letter, bool time, int *rank)
         bool time;
         int64_t factor;
     } units[] = {
-        {'W', false, 7 * 86400 * NS_SECOND},
+        {'W', false, INT64_C(7) * 86400 * NS_SECOND},
         {'D', false, 86400 * NS_SECOND},
         {'H', true, 3600 * NS_SECOND},
         {'M', true, 60 * NS_SECOND},
@@ -844,7 +844,7 @@ bool str_parse_iso_duration(struct str x, int64_t *out_ns)
         }
         size_t n = decimal_length(x);
         int64_t part, factor = n && n < x.n ? iso_factor(x.s[n], time, &rank) : 0;
-        if (!factor || !scale(str_sub(x, 0, n), factor, DURATION_LIMIT - sum, &part)) {
+        if (!factor || !scale(str_sub(x, 0, n), factor, duration_limit - sum, &part)) {
             return false;
         }
         sum += part;
@@ -857,13 +857,13 @@ bool str_parse_iso_duration(struct str x, int64_t *out_ns)
 
 bool str_parse_duration(struct str x, int64_t *out_ns)
 {
-    return parse_quantity(x, TIME_UNITS, DURATION_LIMIT, out_ns)
+    return parse_quantity(x, time_units, duration_limit, out_ns)
            || str_parse_iso_duration(x, out_ns);
 }
 
 bool str_parse_size(struct str x, int64_t *out_bytes)
 {
-    return parse_quantity(x, SIZE_UNITS, INT64_MAX, out_bytes);
+    return parse_quantity(x, size_units, INT64_MAX, out_bytes);
 }
 
 void str_put_duration(struct buf *b, int64_t ns)
