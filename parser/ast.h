@@ -169,6 +169,7 @@ struct ast_param { /* param NAME = VALUE [in CHOICES], param NAME : TYPE [in CHO
 
 struct ast_use {           /* use TEMPLATE[(args)] */
     struct ast_expr *what; /* a name, or a chain of members */
+    bool parens;           /* ( ) were written */
     struct ast_bindings args;
 };
 
