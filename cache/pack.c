@@ -272,21 +272,42 @@ enum pack_answer pack_get(struct depot *d, const struct pack_run *range, struct 
     return whole ? PACK_DONE : PACK_BAD;
 }
 
+/* Up to the bytes; length: of it all. */
+static bool item_head_read(struct rd *rd, struct pack_item *out)
+{
+    size_t before = rd_left(rd);
+    out->encoding = rd_u8(rd);
+    uint64_t stored = rd_varint(rd);
+    out->raw = rd_varint(rd);
+    if (rd->bad || out->encoding > FRAME_ZSTD || stored > PACK_LIMIT || out->raw > OBJECT_LIMIT
+        || (out->encoding == FRAME_RAW && out->raw != stored)) {
+        return false;
+    }
+    out->stored = (struct str){NULL, (size_t)stored};
+    out->length = before - rd_left(rd) + stored;
+    return true;
+}
+
+bool pack_item_length(struct str head, uint64_t *length)
+{
+    struct rd rd = rd_from(head.s, head.n);
+    struct pack_item item;
+    if (!item_head_read(&rd, &item)) {
+        return false;
+    }
+    *length = item.length;
+    return true;
+}
+
 bool pack_item_read(struct str bytes, struct pack_item *out)
 {
     struct rd rd = rd_from(bytes.s, bytes.n);
-    uint8_t encoding = rd_u8(&rd);
-    uint64_t stored = rd_varint(&rd), raw = rd_varint(&rd);
-    if (rd.bad || encoding > FRAME_ZSTD || stored > rd_left(&rd) || raw > OBJECT_LIMIT
-        || (encoding == FRAME_RAW && raw != stored)) {
+    if (!item_head_read(&rd, out)) {
         return false;
     }
-    const uint8_t *at = rd_bytes(&rd, (size_t)stored);
-    *out = (struct pack_item){.encoding = encoding,
-                              .stored = {(const char *)at, (size_t)stored},
-                              .raw = raw,
-                              .length = bytes.n - rd_left(&rd)};
-    return true;
+    const uint8_t *at = rd_bytes(&rd, out->stored.n);
+    out->stored.s = (const char *)at;
+    return at != NULL;
 }
 
 /* The tail's three members, held against the size of the pack. */

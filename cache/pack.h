@@ -137,5 +137,7 @@ struct pack_checked {
     uint64_t objects, bad_objects, bytes;
 };
 enum pack_answer pack_check(struct depot *d, const struct pack_id *id, struct pack_checked *out);
+/* Of the whole object, from its first bytes (21 are enough). false: malformed. */
+bool pack_item_length(struct str head, uint64_t *length);
 /* false: malformed or cut short. */
 bool pack_item_read(struct str bytes, struct pack_item *out);
