@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: MIT */
+/* Several paths that appear together: each is made as a temporary sibling, then all take their names, or none
+ * does. What stood there before is gone only after all have. */
+#pragma once
+
+#include "core/base/arena.h"
+#include "core/base/str.h"
+
+struct stage_item {
+    struct str path, temp;
+    bool folder;
+    bool swapped; /* temp holds what stood at path */
+    bool placed;  /* nothing stood there */
+};
+
+struct stage {
+    struct arena *arena;
+    VEC(struct stage_item) items;
+    VEC(uint32_t) folders; /* of items */
+    struct str failed;     /* the path that could not be put in place */
+    int root;
+};
+void stage_init(struct stage *s, int root, struct arena *a);
+/* Makes the folders above path and gives a name beside it that does not exist. false with errno. */
+bool stage_add(struct stage *s, struct str path, bool folder, struct str *temp);
+/* Where path lies if it is below a folder that was added: in its temporary. Else STR_NONE. */
+struct str stage_inside(const struct stage *s, struct str path);
+/* Whether a path below a temporary leads through no link there (its last name may not be one either). */
+bool stage_is_straight(const struct stage *s, struct str path);
+/* Empties a temporary that came to nothing. */
+void stage_drop_temp(struct stage *s, struct str temp);
+/* false with errno: nothing has changed. */
+bool stage_commit(struct stage *s);
+/* Removes what is left of temporaries. */
+void stage_end(struct stage *s);
