@@ -28,8 +28,8 @@ bool fetch_outputs(const struct fetch *f, const struct record *r, const struct c
 bool fetch_read(const struct fetch *f, const struct cache_places *places, const struct ref *ref,
                 struct buf *out, struct diags *notes);
 
-/* Reads and verifies a place without writing anything. */
-enum fetch_answer { FETCH_DONE, FETCH_ABSENT, FETCH_BAD };
+/* Reads and verifies a place without writing anything (UNWRITTEN: only within fetch). */
+enum fetch_answer { FETCH_DONE, FETCH_ABSENT, FETCH_BAD, FETCH_UNWRITTEN };
 enum fetch_answer fetch_check(const struct fetch *f, const struct pack_place *place);
 
 /* A plain run (count 0) to a new plain file of depot `to`, for collectors; appends where it lies. The lane's. */

@@ -107,7 +107,7 @@ static bool add_known(struct storing *x, const struct ref *ref, struct pack_run 
 static void forget_unless_put(struct store *s, const struct pack_id *id)
 {
     const struct pack_writer *w = &s->writer;
-    for (uint32_t i = w->put_count; i > 0 && i + 2 > w->put_count; i--) {
+    for (uint32_t i = w->put_count; i > 0; i--) {
         if (pack_id_eq(&w->puts[i - 1].id, id)) {
             return;
         }

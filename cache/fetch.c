@@ -1,0 +1,524 @@
+/* SPDX-License-Identifier: MIT */
+/* From a place's objects to files. Invariant: below a folder that is being made, everything is created by
+ * name within the descriptor of its own folder, never through a link. */
+#include "cache/fetch.h"
+
+#include "cache/place.h"
+#include "cache/scan.h"
+#include "cache/stage.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/fs.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* One root on its way out of its place. */
+struct fetching {
+    const struct fetch *f;
+    struct place_reader reader;
+    struct arena arena; /* of the folders and lists one is in */
+    uint64_t entries;
+    uint32_t depth;
+    int error; /* errno of a target that could not be written, else 0 */
+    enum fetch_answer answer;
+};
+
+/* Where a file's bytes go. */
+struct target {
+    const struct depot_sink *sink; /* NULL: nowhere */
+    int fd;                        /* the file behind the sink, for reflinks; or -1 */
+};
+
+static bool fail(struct fetching *x, enum fetch_answer answer)
+{
+    x->answer = answer;
+    return false;
+}
+
+static bool unwritten(struct fetching *x)
+{
+    x->error = errno ? errno : EIO;
+    return fail(x, FETCH_UNWRITTEN);
+}
+
+static bool get(struct fetching *x, const struct ref *ref, struct str *bytes)
+{
+    struct pack_run plain;
+    enum place_answer answer = place_get(&x->reader, ref, bytes, &plain);
+    return answer == PLACE_DONE || fail(x, answer == PLACE_ABSENT ? FETCH_ABSENT : FETCH_BAD);
+}
+
+/* ---- files ---- */
+
+static bool deliver(struct fetching *x, const struct target *to, const void *bytes, size_t n)
+{
+    return !to->sink || to->sink->take(to->sink->context, bytes, n) || unwritten(x);
+}
+
+static bool fetch_blob(struct fetching *x, const struct ref *ref, const struct target *to)
+{
+    struct str bytes;
+    return get(x, ref, &bytes) && deliver(x, to, bytes.s, bytes.n);
+}
+
+/* Hashes what was cloned, or hands it on while it is hashed. */
+static bool plain_matches(struct fetching *x, int from, const struct ref *ref,
+                          const struct target *to)
+{
+    struct ref found = {0};
+    bool cloned = to->fd >= 0 && ioctl(to->fd, FICLONE, from) == 0;
+    int read_from = cloned ? to->fd : from;
+    if (lseek(read_from, 0, SEEK_SET) < 0) {
+        return unwritten(x);
+    }
+    errno = 0;
+    if (!object_hash_fd(read_from, cloned ? NULL : to->sink, &found)) {
+        return errno && errno != EIO ? unwritten(x) : fail(x, FETCH_BAD);
+    }
+    return ref_eq(&found, ref) || fail(x, FETCH_BAD);
+}
+
+static bool fetch_plain(struct fetching *x, const struct pack_run *run, const struct ref *ref,
+                        const struct target *to)
+{
+    char key[PACK_KEY];
+    struct stat st;
+    pack_key(&run->pack, true, key);
+    int fd = x->f->folder < 0
+                 ? -1
+                 : openat(x->f->folder, key, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0) {
+        return fail(x, FETCH_ABSENT);
+    }
+    bool ok = fstat(fd, &st) == 0 && S_ISREG(st.st_mode) && (uint64_t)st.st_size == ref->size;
+    ok = ok ? plain_matches(x, fd, ref, to) : fail(x, FETCH_BAD);
+    close(fd);
+    return ok;
+}
+
+static bool fetch_below_list(struct fetching *x, const struct list *list, const struct target *to);
+
+/* A list in a list: one level lower, and never plain. */
+static bool fetch_list(struct fetching *x, const struct ref *ref, uint8_t level,
+                       const struct target *to)
+{
+    struct str bytes;
+    struct list list;
+    struct arena_mark mark = arena_mark(&x->arena);
+    bool ok =
+        get(x, ref, &bytes)
+        && ((list_read(&x->arena, bytes, &list) && list.level == level && list.total == ref->size)
+            || fail(x, FETCH_BAD));
+    ok = ok && fetch_below_list(x, &list, to);
+    arena_reset(&x->arena, mark);
+    return ok;
+}
+
+static bool fetch_below_list(struct fetching *x, const struct list *list, const struct target *to)
+{
+    for (uint32_t i = 0; i < list->count; i++) {
+        const struct ref *e = &list->entries[i];
+        bool skip = !to->sink && place_has(&x->reader, e); /* verified before */
+        bool ok = skip           ? true
+                  : !list->level ? fetch_blob(x, e, to)
+                                 : fetch_list(x, e, (uint8_t)(list->level - 1), to);
+        if (!ok) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* A file of 1 MiB or more. */
+static bool fetch_large(struct fetching *x, const struct ref *ref, const struct target *to)
+{
+    struct str bytes;
+    struct list list;
+    struct pack_run plain;
+    enum place_answer answer = place_get(&x->reader, ref, &bytes, &plain);
+    if (answer == PLACE_PLAIN) {
+        return fetch_plain(x, &plain, ref, to);
+    }
+    if (answer != PLACE_DONE) {
+        return fail(x, answer == PLACE_ABSENT ? FETCH_ABSENT : FETCH_BAD);
+    }
+    struct arena_mark mark = arena_mark(&x->arena);
+    bool ok = (list_read(&x->arena, bytes, &list) && list.total == ref->size) || fail(x, FETCH_BAD);
+    ok = ok && fetch_below_list(x, &list, to);
+    arena_reset(&x->arena, mark);
+    return ok;
+}
+
+static bool fetch_content(struct fetching *x, const struct ref *ref, const struct target *to)
+{
+    switch (ref->kind) {
+    case REF_BLOB: return fetch_blob(x, ref, to);
+    case REF_LIST: return fetch_large(x, ref, to);
+    default: return fail(x, FETCH_BAD);
+    }
+}
+
+static bool write_bytes(void *context, const void *bytes, size_t n)
+{
+    return file_write_all(*(int *)context, bytes, n);
+}
+
+/* A new file of this name in the folder. */
+static bool make_file(struct fetching *x, int dir, const char *name, const struct ref *ref,
+                      uint32_t mode)
+{
+    const int flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+    int fd = openat(dir, name, flags, 0600);
+    if (fd < 0) {
+        return unwritten(x);
+    }
+    struct depot_sink sink = {write_bytes, &fd};
+    struct target to = {&sink, fd};
+    bool ok = fetch_content(x, ref, &to) && (fchmod(fd, mode & 0777) == 0 || unwritten(x));
+    if (close(fd) != 0 && ok) {
+        ok = unwritten(x);
+    }
+    return ok;
+}
+
+/* ---- folders ---- */
+
+static bool make_folder(struct fetching *x, int dir, const char *name, const struct ref *ref,
+                        uint32_t mode);
+
+static bool make_entry(struct fetching *x, int dir, const struct tree_entry *e)
+{
+    char name[TREE_NAME_LIMIT + 1], target[TREE_TARGET_LIMIT + 1];
+    if (++x->entries > FETCH_ENTRIES_LIMIT) {
+        return fail(x, FETCH_BAD);
+    }
+    memcpy(name, e->name.s, e->name.n);
+    name[e->name.n] = 0;
+    switch (e->ref.kind) {
+    case REF_TREE: return make_folder(x, dir, name, &e->ref, e->mode);
+    case REF_LINK:
+        memcpy(target, e->target.s, e->target.n);
+        target[e->target.n] = 0;
+        return symlinkat(target, dir, name) == 0 || unwritten(x);
+    default: return make_file(x, dir, name, &e->ref, e->mode);
+    }
+}
+
+/* The folder's entries; its bytes are copied, since each get takes their place. */
+static bool get_tree(struct fetching *x, const struct ref *ref, struct tree *out)
+{
+    struct str bytes;
+    if (x->depth > TREE_DEPTH_LIMIT) {
+        return fail(x, FETCH_BAD);
+    }
+    return get(x, ref, &bytes)
+           && (tree_read(&x->arena, str_copy(&x->arena, bytes), out) || fail(x, FETCH_BAD));
+}
+
+static bool fill_folder(struct fetching *x, int fd, const struct ref *ref)
+{
+    struct tree tree;
+    struct arena_mark mark = arena_mark(&x->arena);
+    x->depth++;
+    bool ok = get_tree(x, ref, &tree);
+    for (uint32_t i = 0; ok && i < tree.count; i++) {
+        ok = make_entry(x, fd, &tree.entries[i]);
+    }
+    x->depth--;
+    arena_reset(&x->arena, mark);
+    return ok;
+}
+
+static bool make_folder(struct fetching *x, int dir, const char *name, const struct ref *ref,
+                        uint32_t mode)
+{
+    if (mkdirat(dir, name, 0700) != 0) {
+        return unwritten(x);
+    }
+    int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) {
+        return unwritten(x);
+    }
+    bool ok = fill_folder(x, fd, ref) && (fchmod(fd, mode & 0777) == 0 || unwritten(x));
+    close(fd);
+    return ok;
+}
+
+/* The same without a trace. What was met before is verified already. */
+static bool check_tree(struct fetching *x, const struct ref *ref)
+{
+    static const struct target NOWHERE = {NULL, -1};
+    struct tree tree;
+    struct arena_mark mark = arena_mark(&x->arena);
+    x->depth++;
+    bool ok = get_tree(x, ref, &tree);
+    for (uint32_t i = 0; ok && i < tree.count; i++) {
+        const struct ref *e = &tree.entries[i].ref;
+        if (e->kind != REF_LINK && !place_has(&x->reader, e)) {
+            ok = e->kind == REF_TREE ? check_tree(x, e) : fetch_content(x, e, &NOWHERE);
+        }
+    }
+    x->depth--;
+    arena_reset(&x->arena, mark);
+    return ok;
+}
+
+/* ---- one root ---- */
+
+static void fetching_init(struct fetching *x, const struct fetch *f, const struct pack_place *place)
+{
+    *x = (struct fetching){.f = f, .answer = FETCH_DONE};
+    place_reader_init(&x->reader, f->depot, place);
+}
+
+static enum fetch_answer fetching_end(struct fetching *x)
+{
+    place_reader_free(&x->reader);
+    arena_free(&x->arena);
+    return x->answer;
+}
+
+enum fetch_answer fetch_check(const struct fetch *f, const struct pack_place *place)
+{
+    static const struct target NOWHERE = {NULL, -1};
+    struct fetching x;
+    fetching_init(&x, f, place);
+    bool ok = place->root.kind == REF_TREE ? check_tree(&x, &place->root)
+                                           : fetch_content(&x, &place->root, &NOWHERE);
+    if (ok && !place_is_used_up(&x.reader)) {
+        fail(&x, FETCH_BAD);
+    }
+    return fetching_end(&x);
+}
+
+static bool append_bytes(void *context, const void *bytes, size_t n)
+{
+    struct buf *out = context;
+    buf_put(out, bytes, n);
+    return !out->full;
+}
+
+static void say_miss(struct diags *notes, enum fetch_answer answer, struct str what, int error)
+{
+    const char *why = answer == FETCH_UNWRITTEN ? strerror(error)
+                      : answer == FETCH_ABSENT  ? "it is not in the cache any more"
+                                                : "its copy in the cache is damaged";
+    const char *code = answer == FETCH_UNWRITTEN ? "cannot-restore"
+                       : answer == FETCH_ABSENT  ? "cache-absent"
+                                                 : "cache-damaged";
+    diag_warning(notes, code, SPAN_NONE, "cannot restore '%.*s': %s", STR_ARG(what), why);
+}
+
+bool fetch_read(const struct fetch *f, const struct cache_places *places, const struct ref *ref,
+                struct buf *out, struct diags *notes)
+{
+    enum fetch_answer answer = FETCH_ABSENT;
+    size_t before = out->n;
+    int error = 0;
+    struct depot_sink sink = {append_bytes, out};
+    struct target to = {&sink, -1};
+    for (uint32_t i = 0; i < places->count && answer != FETCH_DONE; i++) {
+        if (!ref_eq(&places->at[i].root, ref)) {
+            continue;
+        }
+        struct fetching x;
+        fetching_init(&x, f, &places->at[i]);
+        fetch_content(&x, ref, &to);
+        error = out->full ? EFBIG : x.error;
+        answer = fetching_end(&x);
+        out->n = answer == FETCH_DONE ? out->n : before;
+        out->full = false;
+    }
+    if (answer != FETCH_DONE) {
+        say_miss(notes, answer, STR("log"), error);
+    }
+    return answer == FETCH_DONE;
+}
+
+/* ---- outputs ---- */
+
+/* Outputs on their way into the workspace. */
+struct outputs {
+    const struct fetch *f;
+    const struct cache_places *places;
+    struct arena arena;
+    struct stage stage;
+    struct diags *notes;
+};
+
+static int by_path(const void *x, const void *y)
+{
+    const struct record_output *const *a = x, *const *b = y;
+    return str_cmp((*a)->path, (*b)->path);
+}
+
+/* One output under a name that does not exist yet, from the first place that is good. */
+static enum fetch_answer make_output(struct outputs *x, const struct record_output *o,
+                                     struct str temp, int *error)
+{
+    enum fetch_answer answer = FETCH_ABSENT;
+    const char *name = str_c(&x->arena, temp);
+    for (uint32_t i = 0; i < x->places->count; i++) {
+        if (!ref_eq(&x->places->at[i].root, &o->ref)) {
+            continue;
+        }
+        struct fetching fetching;
+        fetching_init(&fetching, x->f, &x->places->at[i]);
+        bool ok = o->ref.kind == REF_TREE
+                      ? make_folder(&fetching, x->stage.root, name, &o->ref, o->mode)
+                      : make_file(&fetching, x->stage.root, name, &o->ref, o->mode);
+        *error = fetching.error;
+        answer = fetching_end(&fetching);
+        if (ok || answer == FETCH_UNWRITTEN) {
+            return answer;
+        }
+        stage_drop_temp(&x->stage, temp);
+    }
+    return answer;
+}
+
+/* An output within a folder that is an output too lies in that folder's tree: there it must be the same. */
+static bool is_as_staged(struct outputs *x, const struct record_output *o, struct str staged)
+{
+    struct object_seen seen;
+    struct diags unheard;
+    diags_init(&unheard, &x->arena);
+    return stage_is_straight(&x->stage, staged)
+           && object_digest(x->stage.root, staged, &seen, &unheard) && ref_eq(&seen.ref, &o->ref);
+}
+
+static bool stage_output(struct outputs *x, const struct record_output *o)
+{
+    struct str temp = stage_inside(&x->stage, o->path);
+    int error = 0;
+    if (temp.n) {
+        if (is_as_staged(x, o, temp)) {
+            return true;
+        }
+        say_miss(x->notes, FETCH_BAD, o->path, 0);
+        return false;
+    }
+    enum fetch_answer answer = FETCH_UNWRITTEN;
+    if (stage_add(&x->stage, o->path, o->ref.kind == REF_TREE, &temp)) {
+        answer = make_output(x, o, temp, &error);
+    } else {
+        error = errno;
+    }
+    if (answer != FETCH_DONE) {
+        say_miss(x->notes, answer, o->path, error);
+    }
+    return answer == FETCH_DONE;
+}
+
+bool fetch_outputs(const struct fetch *f, const struct record *r, const struct cache_places *places,
+                   int root, struct diags *notes)
+{
+    struct outputs x = {.f = f, .places = places, .notes = notes};
+    stage_init(&x.stage, root, &x.arena);
+    const struct record_output **sorted =
+        ARENA_ARRAY(&x.arena, const struct record_output *, r->output_count);
+    for (uint32_t i = 0; i < r->output_count; i++) {
+        sorted[i] = &r->outputs[i];
+    }
+    if (r->output_count > 1) {
+        qsort(sorted, r->output_count, sizeof *sorted, by_path);
+    }
+    bool ok = true;
+    for (uint32_t i = 0; i < r->output_count && ok; i++) {
+        ok = stage_output(&x, sorted[i]);
+    }
+    if (ok && !stage_commit(&x.stage)) {
+        say_miss(notes, FETCH_UNWRITTEN, x.stage.failed, errno);
+        ok = false;
+    }
+    stage_end(&x.stage);
+    arena_free(&x.arena);
+    return ok;
+}
+
+/* ---- for collectors ---- */
+
+bool fetch_copy_plain(const struct fetch *from, struct depot *to, const struct pack_run *run,
+                      struct pack_runs *out, struct diags *notes)
+{
+    char key[PACK_KEY];
+    struct str name = pack_key(&run->pack, true, key);
+    int fd = from->folder < 0 ? -1 : openat(from->folder, key, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    struct pack_run at = {pack_id_random(), 0, run->length, 0};
+    struct depot_source source = {.fd = fd, .fd_bytes = run->length};
+    struct depot_reply reply = {0};
+    enum depot_answer answer = DEPOT_ABSENT;
+    if (fd >= 0) {
+        char new_key[PACK_KEY];
+        answer = depot_put(to, pack_key(&at.pack, true, new_key), &source, false, &reply);
+        close(fd);
+    }
+    if (answer != DEPOT_DONE) {
+        diag_warning(notes, "cache-write", SPAN_NONE, "cannot copy '%.*s' in the cache: %s",
+                     STR_ARG(name), fd < 0 ? "it is absent" : strerror(reply.error));
+        return false;
+    }
+    pack_runs_add(out, &at);
+    return true;
+}
+
+/* ---- ranges ---- */
+
+static int by_offset(const void *x, const void *y)
+{
+    const struct pack_run *const *a = x, *const *b = y;
+    int c = memcmp((*a)->pack.b, (*b)->pack.b, sizeof(*a)->pack.b);
+    if (c) {
+        return c;
+    }
+    return ((*a)->offset > (*b)->offset) - ((*a)->offset < (*b)->offset);
+}
+
+/* Grows the last range by the run, if it is near enough and the whole short enough. */
+static bool range_joins(struct fetch_range *last, const struct pack_run *run, uint64_t limit)
+{
+    uint64_t end = last->offset + last->length, run_end = run->offset + run->length;
+    if (last->plain || !run->count || !pack_id_eq(&last->pack, &run->pack)
+        || (run->offset > end && run->offset - end >= FETCH_GAP)) {
+        return false;
+    }
+    uint64_t length = (run_end > end ? run_end : end) - last->offset;
+    if (length > limit) {
+        return false;
+    }
+    last->length = length;
+    return true;
+}
+
+uint32_t fetch_ranges(struct arena *a, const struct pack_run *runs, uint32_t count, uint64_t limit,
+                      struct fetch_range **out)
+{
+    VEC(struct fetch_range) ranges = {0};
+    const struct pack_run **sorted = ARENA_ARRAY(a, const struct pack_run *, count);
+    for (uint32_t i = 0; i < count; i++) {
+        sorted[i] = &runs[i];
+    }
+    if (count > 1) {
+        qsort(sorted, count, sizeof *sorted, by_offset);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const struct pack_run *run = sorted[i];
+        if (ranges.n && range_joins(&ranges.at[ranges.n - 1], run, limit)) {
+            continue;
+        }
+        uint64_t at = 0;
+        do { /* a run that is longer than a range is cut */
+            uint64_t rest = run->length - at;
+            uint64_t length = run->count && rest > limit ? limit : rest;
+            *VEC_PUSH(a, &ranges) =
+                (struct fetch_range){run->pack, run->offset + at, length, !run->count};
+            at += length;
+        } while (at < run->length);
+    }
+    *out = ranges.at;
+    return ranges.n;
+}
