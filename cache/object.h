@@ -11,9 +11,10 @@ struct object_seen {
     struct ref ref;        /* REF_NONE: nothing there */
     struct digest content; /* as a fingerprint sees it (see record_output) */
     uint32_t mode;         /* permission bits */
-    struct digest walk;    /* of a folder: over names and file signatures of all below it; zeros otherwise */
-    int64_t newest_ns;     /* newest mtime or ctime seen below a folder */
-    bool changed;          /* the file changed while it was read: the digest is of no use */
+    struct digest
+        walk; /* of a folder: over names and file signatures of all below it; zeros otherwise */
+    int64_t newest_ns; /* newest mtime or ctime seen below a folder */
+    bool changed;      /* the file changed while it was read: the digest is of no use */
 };
 
 /* Hashes a file, a folder (whole, links inside as links), or what a link at path leads to. false with a
