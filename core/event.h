@@ -4,6 +4,8 @@
 
 #include "core/base/str.h"
 
+struct part_change;
+
 enum event_result { /* of a step; names by event_result_name */
     EVENT_UP_TO_DATE,
     EVENT_RESTORED,
@@ -29,7 +31,7 @@ struct event {
     enum event_kind kind;
     int64_t at_ns;            /* realtime */
     /* steps */
-    uint32_t step;            /* index in the graph of the moment; for listeners a key while it runs */
+    uint32_t step;            /* the step's number in this build: one step keeps it, whatever the graph becomes */
     struct str name;
     struct str about;
     enum event_result result; /* STEP_END */
@@ -41,6 +43,9 @@ struct event {
     struct str command;       /* STEP_START and a failed STEP_END: as it is run, secrets never in it */
     struct str log_path;      /* STEP_END: workspace-relative; empty: printed nothing */
     int exit_status;          /* failed STEP_END: of the command; -1: none */
+    const struct part_change *changes; /* STEP_END: what differs from the last success (core/fingerprint.h) */
+    uint32_t change_count;
+    bool has_metrics;
     /* notice */
     const char *code;
     struct str text;

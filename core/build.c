@@ -1,0 +1,540 @@
+/* SPDX-License-Identifier: MIT */
+/* The loop: which steps are wanted, what is ready, who is told, and when it is over. */
+#include "core/build.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "core/build_wanted.h"
+#include "core/building.h"
+#include "core/run/local.h"
+
+enum { NOTE_CHECK_MS = 500 };
+
+/* From one life to which others. */
+static const uint16_t life_moves[] = {
+    [LIFE_IDLE] = 1 << LIFE_WANTED,
+    [LIFE_WANTED] = 1 << LIFE_READY | 1 << LIFE_SKIPPED,
+    [LIFE_READY] = 1 << LIFE_LOOKING | 1 << LIFE_DONE | 1 << LIFE_SKIPPED | 1 << LIFE_FAILED | 1 << LIFE_WANTED,
+    [LIFE_LOOKING] = 1 << LIFE_QUEUED | 1 << LIFE_DONE | 1 << LIFE_SKIPPED | 1 << LIFE_FAILED | 1 << LIFE_WANTED,
+    [LIFE_QUEUED] = 1 << LIFE_RUNNING | 1 << LIFE_SKIPPED | 1 << LIFE_FAILED,
+    [LIFE_RUNNING] = 1 << LIFE_STORING | 1 << LIFE_QUEUED | 1 << LIFE_FAILED,
+    [LIFE_STORING] = 1 << LIFE_DONE | 1 << LIFE_FAILED,
+    [LIFE_DONE] = 0,
+    [LIFE_SKIPPED] = 0,
+    [LIFE_FAILED] = 0,
+};
+
+void life_set(struct building *b, step_id s, enum life to)
+{
+    struct life_of *l = &b->lives[s.i];
+    assert(life_moves[l->life] & (1 << to));
+    l->life = (uint8_t)to;
+}
+
+const char *event_result_name(enum event_result r)
+{
+    static const char *const names[] = {"up_to_date", "restored",  "ran",           "skipped",
+                                        "failed",     "would_run", "would_restore", "may_run"};
+    return names[r];
+}
+
+static void tell(struct building *b, struct event *e)
+{
+    e->at_ns = time_now_ns();
+    e->asking = b->options->mode == BUILD_ASK;
+    b->listener->tell(b->listener, e);
+}
+
+void build_notice(struct building *b, const char *code, bool warning, struct str text)
+{
+    tell(b, &(struct event){.kind = EVENT_NOTICE, .code = code, .warning = warning, .text = text});
+}
+
+void build_tell_notes(struct building *b, const struct diags *notes)
+{
+    for (uint32_t i = 0; i < notes->all.n; i++)
+        build_notice(b, notes->all.at[i].code, true, notes->all.at[i].message);
+}
+
+uint32_t build_file_number(struct building *b, file_id f)
+{
+    if (b->file_numbers[f.i] == GRAPH_NONE)
+        b->file_numbers[f.i] = observe_add(b->observe, graph_path(b->graph, f));
+    return b->file_numbers[f.i];
+}
+
+struct task *task_open(struct building *b, step_id s)
+{
+    struct task *t = mem_alloc(sizeof *t);
+    t->building = b;
+    t->step = s;
+    t->number = b->lives[s.i].number;
+    diags_init(&t->diags, &t->arena);
+    b->lives[s.i].task = t;
+    return t;
+}
+
+static void task_close(struct task *t)
+{
+    arena_free(&t->arena);
+    mem_free(t);
+}
+
+/* ---- ends ---- */
+
+static void count_result(struct event_counts *c, enum event_result r)
+{
+    switch (r) {
+    case EVENT_UP_TO_DATE: c->up_to_date++; break;
+    case EVENT_RESTORED: c->restored++; break;
+    case EVENT_RAN: c->ran++; break;
+    case EVENT_SKIPPED: c->skipped++; break;
+    case EVENT_FAILED: c->failed++; break;
+    case EVENT_WOULD_RUN: c->would_run++; break;
+    case EVENT_WOULD_RESTORE: c->would_restore++; break;
+    case EVENT_MAY_RUN: c->may_run++; break;
+    }
+}
+
+static void remember_run_step(struct building *b, const struct graph_step *step,
+                              const struct ending *e)
+{
+    if (e->result == EVENT_UP_TO_DATE && step->metrics.n == 0)
+        return;
+    struct record record;
+    const struct record *r = NULL;
+    const struct state_step *last =
+        step->metrics.n ? state_find_step(b->state, graph_text(b->graph, step->name)) : NULL;
+    if (last && e->life == LIFE_DONE && record_read(b->arena, last->record, &record))
+        r = &record;
+    struct state_run_step *x = VEC_PUSH(b->arena, &b->run_steps);
+    x->name = str_copy(b->arena, graph_text(b->graph, step->name));
+    x->result = str_from(event_result_name(e->result));
+    x->reason = str_copy(b->arena, e->reason);
+    x->duration_ns = e->duration_ns;
+    x->saved_ns = e->saved_ns;
+    x->price = step->price;
+    if (!r)
+        return;
+    x->metrics = ARENA_ARRAY(b->arena, struct record_metric, r->metric_count);
+    x->metric_count = r->metric_count;
+    for (uint32_t i = 0; i < r->metric_count; i++)
+        x->metrics[i] = (struct record_metric){str_copy(b->arena, r->metrics[i].name),
+                                               str_copy(b->arena, r->metrics[i].text)};
+}
+
+static void skip_later(struct building *b, step_id s, step_id cause, bool failed)
+{
+    *VEC_PUSH(b->arena, &b->skips) = (struct skip){s, cause, failed};
+}
+
+/* A chain of skipped steps is walked here, in a loop: it may be as long as the graph. */
+static void drain_skips(struct building *b)
+{
+    if (b->draining)
+        return;
+    b->draining = true;
+    while (b->skips.n > 0) {
+        struct skip x = b->skips.at[--b->skips.n];
+        if (b->lives[x.step.i].life != LIFE_WANTED)
+            continue;
+        struct arena scratch = {0};
+        struct str cause = graph_text(b->graph, graph_step(b->graph, x.cause)->name);
+        struct ending e = {.life = LIFE_SKIPPED,
+                           .result = EVENT_SKIPPED,
+                           .reason = str_printf(&scratch, "'%.*s' %s", STR_ARG(cause),
+                                                x.failed ? "failed" : "was skipped"),
+                           .exit_status = -1};
+        build_end_step(b, x.step, NULL, &e);
+        arena_free(&scratch);
+    }
+    b->draining = false;
+}
+
+/* One of those that step s waits for has ended well. */
+static void step_arrived(struct building *b, step_id s)
+{
+    struct life_of *l = &b->lives[s.i];
+    assert(l->waiting > 0);
+    if (--l->waiting == 0 && l->life == LIFE_WANTED)
+        *VEC_PUSH(b->arena, &b->ready) = s;
+}
+
+static void release_dependents(struct building *b, step_id s, const struct ending *e)
+{
+    const struct graph_step *step = graph_step(b->graph, s);
+    for (uint32_t i = 0; i < step->dependents.n; i++) {
+        const struct graph_edge *edge = &b->graph->back_edges[step->dependents.first + i];
+        struct life_of *l = &b->lives[edge->step.i];
+        if (l->life != LIFE_WANTED || l->only)
+            continue;
+        if (e->life == LIFE_FAILED)
+            skip_later(b, edge->step, s, true);
+        else if (e->life == LIFE_SKIPPED && edge->kind == GRAPH_NEED)
+            skip_later(b, edge->step, s, false);
+        else
+            step_arrived(b, edge->step);
+    }
+}
+
+void build_end_step(struct building *b, step_id s, struct task *t, const struct ending *e)
+{
+    struct life_of *l = &b->lives[s.i];
+    const struct graph_step *step = graph_step(b->graph, s);
+    life_set(b, s, e->life);
+    l->result = (uint8_t)e->result;
+    l->unknown = e->unknown;
+    l->task = NULL;
+    b->ended++;
+    b->run.saved_ns += e->saved_ns;
+    count_result(&b->counts, e->result);
+    struct event told = {.kind = EVENT_STEP_END,
+                         .step = l->number,
+                         .name = graph_text(b->graph, step->name),
+                         .about = graph_text(b->graph, step->about),
+                         .result = e->result,
+                         .duration_ns = e->duration_ns,
+                         .saved_ns = e->saved_ns,
+                         .reason = e->reason,
+                         .command = e->command,
+                         .log_path = e->log_path,
+                         .exit_status = e->exit_status,
+                         .changes = t ? t->changes : NULL,
+                         .change_count = t ? t->change_count : 0};
+    tell(b, &told);
+    if (b->options->mode != BUILD_ASK)
+        remember_run_step(b, step, e);
+    if (e->life == LIFE_FAILED) {
+        uint32_t k = b->options->keep_going;
+        if (k != 0 && b->counts.failed >= k)
+            b->stopping = true;
+    }
+    if (t) {
+        diags_merge(b->diags, &t->diags);
+        task_close(t);
+    }
+    release_dependents(b, s, e);
+    drain_skips(b);
+}
+
+void build_fail_step(struct task *t, struct str reason)
+{
+    struct ending e = {.life = LIFE_FAILED, .result = EVENT_FAILED, .reason = reason, .exit_status = -1};
+    if (reason.n == 0 && t->diags.all.n > 0)
+        e.reason = t->diags.all.at[0].message;
+    build_end_step(t->building, t->step, t, &e);
+}
+
+/* ---- late fan-out: a new graph takes the old one's place ---- */
+
+/* Carries what is known of each step over to the new graph, by name. */
+static void move_lives(struct building *b, const struct graph *old, struct arena *scratch)
+{
+    const struct graph *g = &b->pipeline->graph;
+    struct life_of *old_lives = b->lives;
+    uint32_t *map = ARENA_ARRAY(scratch, uint32_t, old->step_count + 1);
+    b->lives = ARENA_ARRAY(b->arena, struct life_of, g->step_count + 1);
+    b->file_numbers = ARENA_ARRAY(b->arena, uint32_t, g->file_count + 1);
+    memset(b->file_numbers, 0xff, sizeof *b->file_numbers * (g->file_count + 1));
+    for (uint32_t i = 0; i < old->step_count; i++) {
+        step_id to = graph_find_step(g, graph_text(old, old->steps[i].name));
+        map[i] = to.i;
+        if (to.i == GRAPH_NONE) {
+            if (old_lives[i].life == LIFE_WANTED || old_lives[i].life == LIFE_READY)
+                b->wanted--;
+            continue;
+        }
+        b->lives[to.i] = old_lives[i];
+        b->by_number.at[old_lives[i].number] = to.i;
+        if (old_lives[i].task)
+            old_lives[i].task->step = to;
+    }
+    for (uint32_t i = 0; i < g->step_count; i++)
+        if (b->lives[i].number == 0)
+            wanted_number(b, (step_id){i});
+    b->graph = g;
+    sched_move(b->sched, b->arena, g, map);
+}
+
+/* The folder's listing is known, and the graph was made without it: evaluate again. */
+static void fan_out(struct building *b, file_id folder)
+{
+    struct pipeline_old old;
+    if (!pipeline_list(b->pipeline, folder, &old, b->diags)) {
+        b->stopping = b->wrong = true;
+        return;
+    }
+    struct arena scratch = {0};
+    move_lives(b, &old.graph, &scratch);
+    if (!wanted_again(b, b->diags))
+        b->stopping = b->wrong = true;
+    arena_free(&scratch);
+    pipeline_drop(&old);
+}
+
+/* True if the graph changed: the caller's view of it is gone. */
+static bool fan_out_after(struct building *b, step_id s)
+{
+    const struct graph_step *step = graph_step(b->graph, s);
+    for (uint32_t i = 0; i < step->outputs.n; i++) {
+        file_id f = b->graph->outputs[step->outputs.first + i].file;
+        if (!(graph_file(b->graph, f)->flags & GRAPH_FILE_DIR) || !pipeline_wants_listing(b->pipeline, f))
+            continue;
+        fan_out(b, f);
+        return true;
+    }
+    return false;
+}
+
+/* Before a step that waited for folders is looked at: their listings may have changed the graph. */
+static bool fans_first(struct building *b, step_id s)
+{
+    if (!b->fans_out)
+        return false;
+    const struct graph_step *step = graph_step(b->graph, s);
+    for (uint32_t i = 0; i < step->needs.n; i++) {
+        const struct graph_edge *edge = &b->graph->edges[step->needs.first + i];
+        const struct life_of *l = &b->lives[edge->step.i];
+        bool in_place = l->life == LIFE_DONE && !l->unknown && l->result != EVENT_WOULD_RESTORE;
+        if (in_place && fan_out_after(b, edge->step))
+            return true;
+    }
+    return false;
+}
+
+/* ---- the loop ---- */
+
+static void drop_waiting(void *context, step_id s)
+{
+    struct building *b = context;
+    struct ending e = {.life = LIFE_SKIPPED,
+                       .result = EVENT_SKIPPED,
+                       .reason = STR("not started: the build stopped"),
+                       .exit_status = -1};
+    build_end_step(b, s, b->lives[s.i].task, &e);
+}
+
+static double load_now(const struct building *b)
+{
+    double load = 0;
+    if (b->options->max_load > 0 && getloadavg(&load, 1) != 1)
+        load = 0;
+    return load;
+}
+
+static void look_at_ready(struct building *b)
+{
+    while (b->ready_from < b->ready.n && !b->stopping) {
+        step_id s = b->ready.at[b->ready_from++];
+        if (b->lives[s.i].life != LIFE_WANTED)
+            continue;
+        life_set(b, s, LIFE_READY);
+        if (fans_first(b, s))
+            continue; /* wanted_again queued what is ready in the new graph */
+        look_at(b, s);
+    }
+}
+
+static void start_queued(struct building *b)
+{
+    struct sched_grant grant;
+    while (!b->stopping && sched_next(b->sched, load_now(b), &grant)) {
+        struct task *t = b->lives[grant.step.i].task;
+        t->grant = grant;
+        if (grant.beyond_means && t->attempt == 0)
+            build_notice(b, "beyond-means", true,
+                         str_printf(&t->arena, "'%.*s' wants more cpus or memory than there are: it runs alone",
+                                    STR_ARG(graph_text(b->graph, graph_step(b->graph, t->step)->name))));
+        execute_start(t);
+    }
+}
+
+static bool is_busy(const struct building *b)
+{
+    return workers_pending(b->workers) > 0 || sched_running(b->sched) > 0 || b->pausing > 0
+           || (!b->stopping && (b->ready_from < b->ready.n || sched_waiting(b->sched) > 0))
+           || wanted_probes_running(b);
+}
+
+static void on_workers(void *context, int fd, short revents)
+{
+    (void)fd;
+    (void)revents;
+    struct building *b = context;
+    (void)workers_collect(b->workers);
+}
+
+static void on_signal(void *context, int signal_number)
+{
+    (void)signal_number;
+    struct building *b = context;
+    b->interrupted = b->stopping = true;
+    b->interrupts++;
+    b->runner->stop_all(b->runner, b->interrupts > 1 ? JOB_STOP_AT_ONCE : JOB_STOP_GENTLY);
+    execute_end_all(b);
+}
+
+static void run_loop(struct building *b)
+{
+    for (;;) {
+        look_at_ready(b);
+        start_queued(b);
+        if (b->stopping && sched_waiting(b->sched) > 0)
+            sched_clear(b->sched, drop_waiting, b);
+        (void)workers_collect(b->workers);
+        if (!b->stopping && b->ready_from < b->ready.n)
+            continue;
+        if (!is_busy(b))
+            return;
+        bool starved = sched_waiting(b->sched) > 0 && b->options->max_load > 0;
+        loop_wait(b->loop, starved ? NOTE_CHECK_MS : -1);
+    }
+}
+
+/* ---- begin and end ---- */
+
+static void tell_begin(struct building *b)
+{
+    int64_t longest = 0;
+    for (uint32_t i = 0; i < b->graph->step_count && b->paths; i++)
+        if (b->lives[i].life != LIFE_IDLE && b->paths[i] > longest)
+            longest = b->paths[i];
+    tell(b, &(struct event){.kind = EVENT_BUILD_BEGIN, .wanted = b->wanted, .remaining_ns = longest});
+}
+
+static bool open_machinery(struct building *b)
+{
+    const struct build_options *o = b->options;
+    b->loop = loop_open();
+    b->workers = b->loop ? workers_open(0) : NULL;
+    b->runner = b->workers ? local_open(b->loop) : NULL;
+    if (!b->runner) {
+        diag_errno(b->diags, "workspace-unusable", "cannot set up workers and processes");
+        return false;
+    }
+    loop_add_fd(b->loop, workers_fd(b->workers), 1 /* POLLIN */, on_workers, b);
+    (void)(loop_add_signal(b->loop, SIGINT, on_signal, b) && loop_add_signal(b->loop, SIGTERM, on_signal, b)
+           && loop_add_signal(b->loop, SIGHUP, on_signal, b));
+    b->observe = observe_make(b->arena, b->root, b->state, b->workers, look_file_ready, b, b->diags);
+    if (o->no_cache || o->cache_dir.n == 0)
+        return true;
+    struct cache_options co = {.dir = o->cache_dir};
+    struct digest hint = digest_of(graph_text(b->graph, b->graph->name).s, b->graph->name.n);
+    memcpy(co.hint, hint.b, sizeof co.hint);
+    struct arena scratch = {0};
+    struct diags notes;
+    diags_init(&notes, &scratch);
+    b->cache = cache_open(&co, &notes);
+    build_tell_notes(b, &notes);
+    arena_free(&scratch);
+    return true;
+}
+
+static void close_machinery(struct building *b)
+{
+    if (b->runner)
+        b->runner->close(b->runner);
+    if (b->workers)
+        workers_close(b->workers);
+    if (b->cache) {
+        struct arena scratch = {0};
+        struct diags notes;
+        diags_init(&notes, &scratch);
+        cache_close(b->cache, &notes);
+        build_tell_notes(b, &notes);
+        arena_free(&scratch);
+    }
+    if (b->loop)
+        loop_close(b->loop);
+    observe_free(b->observe);
+}
+
+/* Wanted steps that never got their turn: the build was stopped, or interrupted. */
+static void end_the_rest(struct building *b)
+{
+    for (uint32_t i = 0; i < b->graph->step_count; i++) {
+        struct life_of *l = &b->lives[i];
+        if (l->life == LIFE_READY)
+            life_set(b, (step_id){i}, LIFE_WANTED);
+        if (l->life == LIFE_LOOKING || l->life == LIFE_WANTED)
+            drop_waiting(b, (step_id){i});
+    }
+}
+
+static void add_run(struct building *b, struct arena *a)
+{
+    struct state_run *r = &b->run;
+    const struct graph *g = b->graph;
+    r->started_ms = b->started_ns / 1000000;
+    r->duration_ns = time_now_ns() - b->started_ns;
+    r->pipeline = graph_text(g, g->name);
+    struct buf targets;
+    buf_init(&targets, BUF_TEXT_LIMIT);
+    for (uint32_t i = 0; i < b->options->target_count; i++)
+        buf_printf(&targets, "%s%.*s", i ? " " : "", STR_ARG(b->options->targets[i]));
+    r->targets = buf_str(&targets);
+    r->params = ARENA_ARRAY(a, struct record_metric, g->param_count + 1);
+    r->param_count = g->param_count;
+    for (uint32_t i = 0; i < g->param_count; i++)
+        r->params[i] = (struct record_metric){graph_text(g, g->params[i].name),
+                                              graph_text(g, g->params[i].value.bytes)};
+    r->steps = b->run_steps.at;
+    r->step_count = b->run_steps.n;
+    r->ran = b->counts.ran;
+    r->restored = b->counts.restored;
+    r->up_to_date = b->counts.up_to_date;
+    r->skipped = b->counts.skipped;
+    r->failed = b->counts.failed;
+    r->interrupted = b->interrupted;
+    (void)!state_add_run(b->state, r, b->diags);
+    buf_free(&targets);
+}
+
+static enum build_result run_build(struct building *b)
+{
+    if (!wanted_begin(b, b->diags))
+        return BUILD_WRONG;
+    tell_begin(b);
+    if (b->options->mode == BUILD_RUN)
+        settle_pending(b);
+    run_loop(b);
+    settle_flush(b);
+    end_the_rest(b);
+    (void)!state_flush(b->state, b->diags);
+    tell(b, &(struct event){.kind = EVENT_SUMMARY,
+                            .duration_ns = time_now_ns() - b->started_ns,
+                            .saved_ns = b->run.saved_ns,
+                            .counts = b->counts});
+    if (b->options->mode == BUILD_RUN)
+        add_run(b, b->arena);
+    if (b->interrupted)
+        return BUILD_INTERRUPTED;
+    if (b->wrong)
+        return BUILD_WRONG;
+    return b->counts.failed ? BUILD_FAILED : BUILD_DONE;
+}
+
+enum build_result build_pipeline(struct pipeline *p, struct state *state, const struct build_options *o,
+                                 struct listener *listener, struct diags *d)
+{
+    struct arena arena = {0};
+    struct building b = {.pipeline = p,
+                         .graph = &p->graph,
+                         .state = state,
+                         .options = o,
+                         .listener = listener,
+                         .diags = d,
+                         .arena = &arena,
+                         .root = p->options.root,
+                         .started_ns = time_now_ns()};
+    enum build_result result = open_machinery(&b) ? run_build(&b) : BUILD_UNUSABLE;
+    close_machinery(&b);
+    wanted_end(&b);
+    arena_free(&arena);
+    return result;
+}

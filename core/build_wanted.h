@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* Which steps a build wants: targets, what they need, what this machine and this version can do for them; the
+ * first look at all their files. */
+#pragma once
+
+#include <stdbool.h>
+
+#include "core/graph.h"
+
+struct building;
+
+/* Selects, checks, observes, and queues what is ready. false with diagnostics: nothing was run. */
+bool wanted_begin(struct building *b, struct diags *d);
+/* The same for the graph that a fan-out gave: lives that are under way or ended stay. */
+bool wanted_again(struct building *b, struct diags *d);
+void wanted_end(struct building *b);
+/* Gives a step the next number. */
+void wanted_number(struct building *b, step_id s);
+bool wanted_probes_running(const struct building *b);

@@ -1,0 +1,191 @@
+/* SPDX-License-Identifier: MIT */
+/* What the rooms of a build share: the build under way, a step's life in it, and what one step's turn needs.
+ * build.c owns the loop and the ends; look.c decides; execute.c runs; settle.c keeps. Nobody else includes it. */
+#pragma once
+
+#include "cache/cache.h"
+#include "core/base/loop.h"
+#include "core/base/workers.h"
+#include "core/build.h"
+#include "core/fingerprint.h"
+#include "core/observe.h"
+#include "core/plan.h"
+#include "core/run/runner.h"
+#include "core/sched.h"
+#include "core/value.h"
+
+enum { BUILD_CACHE_LANE = 1 }; /* of the workers: the struct cache is one lane's */
+
+/* A step's life. Each state's precondition stands beside it; life_set asserts the allowed moves. */
+enum life {
+    LIFE_IDLE,    /* not wanted */
+    LIFE_WANTED,  /* wanted; waits for `waiting` others to end */
+    LIFE_READY,   /* all that it waits for has ended well: to be looked at */
+    LIFE_LOOKING, /* inputs are hashed, probes run, the cache is asked, or outputs restored */
+    LIFE_QUEUED,  /* must run; the scheduler has it */
+    LIFE_RUNNING, /* its command runs, or it pauses before another try */
+    LIFE_STORING, /* its command ended well: outputs are hashed, the record made */
+    LIFE_DONE,    /* up to date, restored or ran: dependents may go on */
+    LIFE_SKIPPED, /* its condition does not hold, or something it needs did not end well */
+    LIFE_FAILED,
+};
+
+struct life_of {
+    uint8_t life;      /* enum life */
+    uint8_t result;    /* enum event_result, once ended */
+    bool rerun, only;  /* --rerun, --only */
+    bool unknown;      /* asked only: what its outputs would hold is not known */
+    uint32_t waiting;  /* wanted steps in its needs that have not ended */
+    uint32_t number;   /* for listeners and for observe: stays when the graph changes */
+    struct task *task; /* from LOOKING to STORING */
+};
+
+/* The parts of looking at a step, in this order; each may have to wait and is then entered again. */
+enum look_stage {
+    LOOK_INPUTS,
+    LOOK_CONDITION,
+    LOOK_PROBES,
+    LOOK_FINGERPRINT,
+    LOOK_OUTPUTS,
+    LOOK_CACHE,
+    LOOK_HITS,
+};
+
+/* One step's turn: all memory of it goes with it. */
+struct task {
+    struct building *building;
+    step_id step;
+    uint32_t number;
+    struct arena arena;
+    struct diags diags; /* what is wrong with this step; merged into the build's when it ends */
+    enum look_stage stage;
+    uint32_t awaited; /* hashes, probes and jobs that it waits for */
+
+    struct fingerprint_values values;
+    struct digest fingerprint;
+    struct part_list parts;
+    struct part_change *changes;
+    uint32_t change_count;
+    struct str reason;
+    const struct state_step *last; /* a copy; NULL: none */
+    struct record last_record;     /* decoded where last has one */
+    bool has_last_record;
+    struct cache_hit *hits;
+    uint32_t hit_count, hit_next;
+
+    struct job job;
+    struct sched_grant grant;
+    uint32_t attempt;
+    timer_id pause;
+    int64_t began_ns; /* realtime: when the command was first started */
+    struct record record;
+    uint32_t *input_numbers; /* of discovered inputs, in observe's terms */
+    bool unfit;              /* an input changed while it ran */
+    struct str unfit_path;
+};
+
+/* A step that can't be brought up to date any more, and because of which. */
+struct skip {
+    step_id step, cause;
+    bool failed;
+};
+
+struct probe_life {
+    enum { PROBE_IDLE, PROBE_RUNNING, PROBE_DONE, PROBE_FAILED } state;
+    struct job job;
+    struct buf text;
+    VEC(uint32_t) waiters; /* numbers of steps */
+    struct building *building;
+    struct arena arena;
+};
+
+/* A result that is stored and not yet known to be committed. */
+struct awaiting {
+    struct str name;
+    uint64_t sequence;
+};
+
+struct building {
+    struct pipeline *pipeline;
+    const struct graph *graph;
+    struct state *state;
+    const struct build_options *options;
+    struct listener *listener;
+    struct diags *diags;
+    struct arena *arena; /* of the whole build */
+    struct loop *loop;
+    struct workers *workers;
+    struct runner *runner;
+    struct sched *sched;
+    struct observe *observe;
+    struct cache *cache;   /* NULL: none */
+    int root;
+
+    struct life_of *lives; /* one for each step */
+    VEC(uint32_t) by_number; /* step of each number */
+    uint32_t *file_numbers; /* observe's number of each graph file; GRAPH_NONE: not asked for yet */
+    VEC(step_id) ready;    /* a queue: ready_from .. n */
+    uint32_t ready_from;
+    VEC(struct skip) skips;
+    bool draining;         /* skips is being worked off further up the stack */
+    int64_t *paths;        /* sched_paths */
+    struct probe_life *probes;
+    struct str *gpu_names;
+    uint32_t gpu_count;
+    bool fans_out;         /* the graph has listings or awaits some */
+
+    struct event_counts counts;
+    uint32_t wanted, ended;
+    uint32_t pausing;      /* steps that wait before another try */
+    bool stopping;         /* start nothing more */
+    bool interrupted;
+    bool wrong;            /* a fan-out's graph has errors */
+    uint32_t interrupts;   /* how often the person asked */
+    int64_t started_ns;
+    struct state_run run;
+    VEC(struct state_run_step) run_steps;
+    uint64_t committed;    /* cache_committed, as last told by the lane */
+    VEC(struct awaiting) awaiting;
+};
+
+/* build.c */
+void life_set(struct building *b, step_id s, enum life to);
+struct task *task_open(struct building *b, step_id s);
+/* Ends a step: tells, counts, releases or skips its dependents, frees the task (may be NULL). */
+struct ending {
+    enum life life; /* DONE, SKIPPED or FAILED */
+    enum event_result result;
+    struct str reason;
+    int64_t duration_ns, saved_ns;
+    struct str command, log_path;
+    int exit_status; /* -1: none */
+    bool unknown;    /* asked only: dependents can't be decided */
+};
+void build_end_step(struct building *b, step_id s, struct task *t, const struct ending *e);
+void build_fail_step(struct task *t, struct str reason); /* reason empty: the task's first diagnostic */
+void build_notice(struct building *b, const char *code, bool warning, struct str text);
+/* Tells what the cache noted since the last call. */
+void build_tell_notes(struct building *b, const struct diags *notes);
+uint32_t build_file_number(struct building *b, file_id f);
+struct value_reader build_reader(struct task *t);
+
+/* look.c */
+void look_at(struct building *b, step_id s);  /* READY → … */
+void look_again(struct task *t);              /* something that it waited for is there */
+bool look_text(struct task *t, const struct gexpr *e, struct str *out); /* as it prints; argv: words ended by NUL */
+void look_probe_done(struct probe_life *p);
+void look_file_ready(void *context, uint32_t number); /* an observe_function */
+
+/* execute.c */
+void execute_start(struct task *t);           /* QUEUED → RUNNING, with task.grant taken */
+void execute_outputs_failed(struct task *t);  /* it ended well, but its outputs are not what was declared */
+void execute_end_all(struct building *b);     /* interrupt: pauses end too */
+struct str execute_log_path(struct arena *a, struct str step_name); /* workspace-relative */
+void execute_probe(struct building *b, uint32_t probe, uint32_t waiter);
+
+/* settle.c */
+void settle_begin(struct task *t);            /* the command ended well */
+void settle_restored(struct task *t, const struct record *r, int64_t restore_began_ns);
+void settle_pending(struct building *b);      /* results of earlier builds that never reached the cache */
+void settle_look_again(struct task *t);
+void settle_flush(struct building *b);        /* at the end: commit all */

@@ -1,0 +1,711 @@
+/* SPDX-License-Identifier: MIT */
+/* Looking at a step whose turn has come: its inputs' content, its condition, its fingerprint, then what is in
+ * place, then what the cache has. Each part may have to wait, and is then entered again from its beginning. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/building.h"
+#include "core/run/command.h"
+
+/* What a part of looking says. */
+enum looked {
+    LOOKED_ON,    /* go on with the next part */
+    LOOKED_WAIT,  /* something is awaited */
+    LOOKED_OVER,  /* the step has ended, or was handed on: the task may be gone */
+};
+
+/* ---- waiting ---- */
+
+void look_again(struct task *t);
+
+static struct task *task_of(struct building *b, uint32_t number)
+{
+    uint32_t step = b->by_number.at[number];
+    return step == GRAPH_NONE ? NULL : b->lives[step].task;
+}
+
+void look_file_ready(void *context, uint32_t number)
+{
+    struct building *b = context;
+    struct task *t = task_of(b, number);
+    if (!t || t->awaited == 0 || --t->awaited > 0)
+        return;
+    if (b->lives[t->step.i].life == LIFE_STORING)
+        settle_look_again(t);
+    else
+        look_again(t);
+}
+
+/* The path's content; NULL: it is being hashed and awaited now. */
+static const struct observed *want_file(struct task *t, uint32_t number)
+{
+    const struct observed *o = observe_want(t->building->observe, number, t->number);
+    if (o->status != OBSERVE_HASHING)
+        return o;
+    t->awaited++;
+    return NULL;
+}
+
+static enum looked fail(struct task *t, struct str reason)
+{
+    build_fail_step(t, reason);
+    return LOOKED_OVER;
+}
+
+/* ---- asked only: a step whose outcome can only be known once another has run ---- */
+
+static enum looked end_unknown(struct building *b, step_id s, struct task *t, struct str cause)
+{
+    struct arena scratch = {0};
+    struct ending e = {.life = LIFE_DONE,
+                       .result = EVENT_MAY_RUN,
+                       .reason = str_printf(&scratch, "depends on what '%.*s' makes", STR_ARG(cause)),
+                       .exit_status = -1,
+                       .unknown = true};
+    build_end_step(b, s, t, &e);
+    arena_free(&scratch);
+    return LOOKED_OVER;
+}
+
+/* The first step that s needs whose outputs are not known, if any. */
+static bool has_unknown_need(struct building *b, step_id s, struct str *cause)
+{
+    const struct graph_step *step = graph_step(b->graph, s);
+    if (b->lives[s.i].only)
+        return false;
+    for (uint32_t i = 0; i < step->needs.n; i++) {
+        const struct graph_edge *edge = &b->graph->edges[step->needs.first + i];
+        if (edge->kind != GRAPH_NEED || !b->lives[edge->step.i].unknown)
+            continue;
+        *cause = graph_text(b->graph, graph_step(b->graph, edge->step)->name);
+        return true;
+    }
+    return false;
+}
+
+/* ---- inputs ---- */
+
+static enum looked look_inputs(struct task *t)
+{
+    struct building *b = t->building;
+    const struct graph_step *s = graph_step(b->graph, t->step);
+    struct part_file *files = ARENA_ARRAY(&t->arena, struct part_file, s->inputs.n + 1);
+    for (uint32_t i = 0; i < s->inputs.n; i++) {
+        file_id f = b->graph->inputs[s->inputs.first + i].file;
+        const struct observed *o = want_file(t, build_file_number(b, f));
+        if (!o)
+            continue;
+        if (o->status == OBSERVE_BROKEN)
+            return fail(t, str_printf(&t->arena, "input '%.*s' cannot be read", STR_ARG(o->path)));
+        if (o->ref.kind == REF_NONE)
+            return fail(t, str_printf(&t->arena, "input '%.*s' does not exist", STR_ARG(o->path)));
+        files[i] = (struct part_file){o->ref.kind, o->content};
+    }
+    t->values.inputs = files;
+    return t->awaited ? LOOKED_WAIT : LOOKED_ON;
+}
+
+/* ---- late values ---- */
+
+static bool read_file(void *context, struct str path, struct str *text, struct diags *d)
+{
+    struct task *t = context;
+    return file_read(&t->arena, t->building->root, path, JSON_TEXT_LIMIT, text, d);
+}
+
+static bool read_probe(void *context, uint32_t probe, struct str *text, struct diags *d)
+{
+    struct task *t = context;
+    const struct probe_life *p = &t->building->probes[probe];
+    if (p->state != PROBE_DONE) {
+        diag_error(d, "probe-failed", SPAN_NONE, "the probe's text is not known");
+        return false;
+    }
+    *text = str_trim(buf_str(&p->text));
+    return true;
+}
+
+static struct span place_of(void *context, struct span in_graph, struct diags *d)
+{
+    struct task *t = context;
+    struct gspan at = {in_graph.source, in_graph.begin, in_graph.end};
+    return graph_span(t->building->graph, at, t->building->root, d);
+}
+
+struct value_reader build_reader(struct task *t)
+{
+    return (struct value_reader){t, read_file, read_probe, place_of};
+}
+
+/* What an expression of the graph prints now. */
+static bool text_of(struct task *t, const struct gexpr *e, struct str *out)
+{
+    struct str bytes = graph_text(t->building->graph, e->bytes);
+    *out = bytes;
+    if (!e->late)
+        return true;
+    struct value_reader reader = build_reader(t);
+    struct value v;
+    if (!value_late_evaluate(&t->arena, bytes, &reader, &v, &t->diags))
+        return false;
+    struct buf b;
+    buf_init(&b, BUF_TEXT_LIMIT);
+    if (v.kind == VALUE_LIST) { /* argv: words, each ended by NUL */
+        for (uint32_t i = 0; i < v.count; i++) {
+            value_put(&b, &v.items[i]);
+            buf_put_char(&b, '\0');
+        }
+    } else {
+        value_put(&b, &v);
+    }
+    *out = str_copy(&t->arena, buf_str(&b));
+    buf_free(&b);
+    return true;
+}
+
+bool look_text(struct task *t, const struct gexpr *e, struct str *out)
+{
+    return text_of(t, e, out);
+}
+
+static enum looked look_condition(struct task *t)
+{
+    struct building *b = t->building;
+    const struct graph_step *s = graph_step(b->graph, t->step);
+    if (s->when.bytes.n == 0)
+        return LOOKED_ON;
+    struct str holds;
+    if (!text_of(t, &s->when, &holds))
+        return fail(t, STR(""));
+    if (str_eq(holds, STR("true")))
+        return LOOKED_ON;
+    struct ending e = {.life = LIFE_SKIPPED,
+                       .result = EVENT_SKIPPED,
+                       .reason = STR("its condition ('when') does not hold"),
+                       .exit_status = -1};
+    build_end_step(b, t->step, t, &e);
+    return LOOKED_OVER;
+}
+
+static enum looked look_probes(struct task *t)
+{
+    struct building *b = t->building;
+    const struct graph_step *s = graph_step(b->graph, t->step);
+    struct str *texts = ARENA_ARRAY(&t->arena, struct str, s->probes.n + 1);
+    for (uint32_t i = 0; i < s->probes.n; i++) {
+        uint32_t number = b->graph->numbers[s->probes.first + i];
+        struct probe_life *p = &b->probes[number];
+        if (p->state == PROBE_IDLE || p->state == PROBE_RUNNING)
+            execute_probe(b, number, t->number);
+        if (p->state == PROBE_RUNNING) {
+            t->awaited++;
+            continue;
+        }
+        if (p->state == PROBE_FAILED)
+            return fail(t, str_printf(&t->arena, "probe '%.*s' failed: %.*s",
+                                      STR_ARG(graph_text(b->graph, b->graph->probes[number].name)),
+                                      STR_ARG(str_trim(buf_str(&p->text)))));
+        texts[i] = str_trim(buf_str(&p->text));
+    }
+    t->values.probes = texts;
+    return t->awaited ? LOOKED_WAIT : LOOKED_ON;
+}
+
+void look_probe_done(struct probe_life *p)
+{
+    for (uint32_t i = 0; i < p->waiters.n; i++)
+        look_file_ready(p->building, p->waiters.at[i]);
+    p->waiters.n = 0;
+}
+
+/* ---- fingerprint ---- */
+
+static const char *path_variable(struct building *b)
+{
+    const char *path = command_env(b->options->environment, "PATH");
+    return path ? path : "/usr/local/bin:/usr/bin:/bin";
+}
+
+/* Programs are hashed like inputs, under their absolute paths. */
+static bool find_tools(struct task *t)
+{
+    struct building *b = t->building;
+    const struct graph_step *s = graph_step(b->graph, t->step);
+    struct part_file *tools = ARENA_ARRAY(&t->arena, struct part_file, s->tools.n + 1);
+    for (uint32_t i = 0; i < s->tools.n; i++) {
+        struct str name = graph_text(b->graph, b->graph->texts[s->tools.first + i]);
+        const char *path = str_has(name, '/') ? str_c(&t->arena, name)
+                                              : command_find(&t->arena, path_variable(b), NULL,
+                                                             str_c(&t->arena, name));
+        const struct observed *o = path ? want_file(t, observe_add(b->observe, str_from(path))) : NULL;
+        if (path && !o)
+            continue;
+        if (!o || o->status != OBSERVE_KNOWN || o->ref.kind == REF_NONE) {
+            diag_error(&t->diags, "no-tool", graph_span(b->graph, s->span, b->root, &t->diags),
+                       "tool '%.*s' was not found in PATH", STR_ARG(name));
+            return false;
+        }
+        tools[i] = (struct part_file){o->ref.kind, o->content};
+    }
+    t->values.tools = tools;
+    return true;
+}
+
+static bool find_values(struct task *t)
+{
+    struct building *b = t->building;
+    const struct graph_step *s = graph_step(b->graph, t->step);
+    struct str *env = ARENA_ARRAY(&t->arena, struct str, s->env.n + 1);
+    for (uint32_t i = 0; i < s->env.n; i++)
+        if (!text_of(t, &b->graph->named[s->env.first + i].value, &env[i]))
+            return false;
+    t->values.env = env;
+    return text_of(t, &s->command_tracked, &t->values.command);
+}
+
+static const struct state_step *copy_last(struct task *t, const struct state_step *last)
+{
+    if (!last)
+        return NULL;
+    struct state_step *copy = ARENA_NEW(&t->arena, struct state_step);
+    *copy = *last;
+    copy->record = str_copy(&t->arena, last->record);
+    copy->log_path = str_copy(&t->arena, last->log_path);
+    return copy;
+}
+
+/* The last success: of this name, or of another name with this fingerprint (a renamed step). */
+static void find_last(struct task *t)
+{
+    struct building *b = t->building;
+    const struct state_step *named =
+        state_find_step(b->state, graph_text(b->graph, graph_step(b->graph, t->step)->name));
+    const struct state_step *last = named;
+    if (!named || !digest_eq(&named->fingerprint, &t->fingerprint)) {
+        const struct state_step *same = state_find_result(b->state, &t->fingerprint);
+        last = same ? same : named;
+    }
+    static const struct digest none;
+    if (last && (digest_eq(&last->fingerprint, &none) || last->record.n == 0))
+        last = NULL;
+    t->last = copy_last(t, last);
+    t->has_last_record = t->last && record_read(&t->arena, t->last->record, &t->last_record);
+}
+
+static enum looked look_fingerprint(struct task *t)
+{
+    struct building *b = t->building;
+    if (!find_tools(t))
+        return fail(t, STR(""));
+    if (t->awaited)
+        return LOOKED_WAIT;
+    if (!find_values(t))
+        return fail(t, STR(""));
+    t->fingerprint = fingerprint_digest(b->graph, t->step, &t->values);
+    fingerprint_parts(b->graph, t->step, &t->values, &t->arena, &t->parts);
+    find_last(t);
+    if (t->has_last_record)
+        t->change_count = fingerprint_difference(&t->arena, &t->last_record, &t->parts, b->options->explain,
+                                                 &t->changes);
+    return LOOKED_ON;
+}
+
+/* ---- what is in place ---- */
+
+/* True if each output of the record lies in place with its content and mode; *odd: the first that does not.
+ * False with t->awaited: not known yet. */
+static enum plan_outputs compare_outputs(struct task *t, const struct record *r, struct str *odd)
+{
+    struct building *b = t->building;
+    const struct graph_step *s = graph_step(b->graph, t->step);
+    enum plan_outputs result = r->output_count == s->outputs.n ? PLAN_OUTPUTS_MATCH : PLAN_OUTPUTS_MISSING;
+    for (uint32_t i = 0; i < r->output_count; i++) {
+        const struct record_output *want = &r->outputs[i];
+        const struct observed *o = want_file(t, observe_add(b->observe, want->path));
+        if (!o)
+            continue;
+        bool same = o->status == OBSERVE_KNOWN && o->ref.kind == want->ref.kind
+                    && digest_eq(&o->content, &want->content) && o->mode == want->mode;
+        if (same || result != PLAN_OUTPUTS_MATCH)
+            continue;
+        result = o->ref.kind == REF_NONE ? PLAN_OUTPUTS_MISSING : PLAN_OUTPUTS_CHANGED;
+        *odd = want->path;
+    }
+    return result;
+}
+
+/* The same for what it was found to read. */
+static bool inputs_match(struct task *t, const struct record *r, struct str *odd)
+{
+    bool match = true;
+    for (uint32_t i = 0; i < r->input_count; i++) {
+        const struct record_input *want = &r->inputs[i];
+        const struct observed *o = want_file(t, observe_add(t->building->observe, want->path));
+        if (!o)
+            continue;
+        bool same = o->status == OBSERVE_KNOWN && o->ref.kind == want->kind
+                    && (want->kind == REF_NONE || digest_eq(&o->content, &want->digest));
+        if (!same && match)
+            *odd = want->path;
+        match = match && same;
+    }
+    return match;
+}
+
+static struct str change_reason(struct task *t)
+{
+    if (t->change_count)
+        return fingerprint_reason(&t->arena, t->changes, t->change_count);
+    return t->has_last_record ? STR("") : STR("no earlier result");
+}
+
+static void end_up_to_date(struct task *t, const struct record *r, bool from_cache)
+{
+    struct building *b = t->building;
+    if (from_cache) { /* another name or workspace made it, and it lies here: keep that in mind */
+        settle_restored(t, r, 0);
+        return;
+    }
+    struct ending e = {.life = LIFE_DONE,
+                       .result = EVENT_UP_TO_DATE,
+                       .saved_ns = t->last->duration_ns,
+                       .exit_status = -1};
+    const struct state_step *named =
+        state_find_step(b->state, graph_text(b->graph, graph_step(b->graph, t->step)->name));
+    if ((!named || !digest_eq(&named->fingerprint, &t->fingerprint)) && b->options->mode != BUILD_ASK)
+        state_put_step(b->state, graph_text(b->graph, graph_step(b->graph, t->step)->name), t->last);
+    build_end_step(b, t->step, t, &e);
+}
+
+static enum looked must_run(struct task *t)
+{
+    struct building *b = t->building;
+    if (t->reason.n == 0)
+        t->reason = change_reason(t);
+    if (b->options->mode == BUILD_RUN) {
+        life_set(b, t->step, LIFE_QUEUED);
+        sched_push(b->sched, t->step, b->paths[t->step.i]);
+        return LOOKED_OVER;
+    }
+    bool asked = b->options->mode == BUILD_ASK;
+    struct ending e = {.life = asked ? LIFE_DONE : LIFE_SKIPPED,
+                       .result = asked ? EVENT_WOULD_RUN : EVENT_SKIPPED,
+                       .reason = asked ? t->reason : STR("the cache has no result for it"),
+                       .exit_status = -1,
+                       .unknown = true};
+    build_end_step(b, t->step, t, &e);
+    return LOOKED_OVER;
+}
+
+static int64_t expire_ms(const struct graph_step *s)
+{
+    return s->expire_ns == 0 ? 0 : s->expire_ns < 1000000 ? 1 : s->expire_ns / 1000000;
+}
+
+static enum looked look_outputs(struct task *t)
+{
+    struct building *b = t->building;
+    const struct graph_step *s = graph_step(b->graph, t->step);
+    bool cache_off = s->flags & GRAPH_STEP_CACHE_OFF;
+    struct plan_facts f = {.fingerprint = &t->fingerprint,
+                           .last = t->has_last_record ? t->last : NULL,
+                           .inputs_match = true,
+                           .now_ms = time_now_ns() / 1000000,
+                           .expire_ms = expire_ms(s),
+                           .cache_off = cache_off,
+                           .no_cache = b->options->no_cache || !b->cache || (s->flags & GRAPH_STEP_NO_LOCAL),
+                           .rerun = b->lives[t->step.i].rerun};
+    if (f.last && digest_eq(&t->last->fingerprint, &t->fingerprint) && !cache_off && !f.rerun) {
+        f.outputs = compare_outputs(t, &t->last_record, &f.odd_path);
+        struct str odd = STR("");
+        f.inputs_match = inputs_match(t, &t->last_record, &odd);
+        if (!f.inputs_match)
+            f.odd_path = odd;
+        if (t->awaited)
+            return LOOKED_WAIT;
+    }
+    struct plan p = plan_decide(&t->arena, &f);
+    t->reason = p.reason;
+    switch (p.verdict) {
+    case PLAN_UP_TO_DATE: end_up_to_date(t, &t->last_record, false); return LOOKED_OVER;
+    case PLAN_LOOKUP: return LOOKED_ON;
+    case PLAN_RUN: break;
+    }
+    return must_run(t);
+}
+
+/* ---- what the cache has ---- */
+
+struct lookup {
+    struct work work;
+    struct building *building;
+    uint32_t number;
+    struct task *task; /* its arena is the worker's while this is out */
+    struct cache *cache;
+    struct digest fingerprint;
+    int64_t not_before_ms;
+    struct arena notes_arena;
+    struct diags notes;
+};
+
+static void lookup_run(struct work *work)
+{
+    struct lookup *l = (struct lookup *)work;
+    struct task *t = l->task;
+    t->hit_count = cache_lookup(l->cache, &t->arena, &l->fingerprint, l->not_before_ms, &t->hits, &l->notes);
+    if (t->hit_count)
+        cache_note_use(l->cache, &l->fingerprint);
+}
+
+static void lookup_done(struct work *work)
+{
+    struct lookup *l = (struct lookup *)work;
+    build_tell_notes(l->building, &l->notes);
+    arena_free(&l->notes_arena);
+    struct task *t = l->task;
+    mem_free(l);
+    t->awaited = 0;
+    t->stage = LOOK_HITS;
+    look_again(t);
+}
+
+static enum looked look_cache(struct task *t)
+{
+    struct building *b = t->building;
+    struct lookup *l = mem_alloc(sizeof *l);
+    l->work = (struct work){.run = lookup_run, .done = lookup_done, .lane = BUILD_CACHE_LANE};
+    l->building = b;
+    l->task = t;
+    l->cache = b->cache;
+    l->fingerprint = t->fingerprint;
+    l->not_before_ms = plan_not_before_ms(time_now_ns() / 1000000, expire_ms(graph_step(b->graph, t->step)));
+    diags_init(&l->notes, &l->notes_arena);
+    t->awaited = 1;
+    workers_submit(b->workers, &l->work);
+    return LOOKED_WAIT;
+}
+
+struct restoring {
+    struct work work;
+    struct task *task;
+    struct building *building;
+    const struct cache *cache;
+    const struct cache_hit *hit;
+    int root;
+    bool ok;
+    int64_t began_ns;
+    struct str log_path;
+    struct arena arena;
+    struct diags notes;
+};
+
+static void restore_log(struct restoring *r)
+{
+    struct buf log;
+    buf_init(&log, JOB_LOG_LIMIT);
+    const struct ref *ref = &r->hit->record.log;
+    if (ref->kind != REF_NONE && cache_read(r->cache, r->hit, ref, JOB_LOG_LIMIT, &log, &r->notes)
+        && file_make_parents(r->root, r->log_path, 0700))
+        (void)!file_write(r->root, r->log_path, buf_str(&log), 0600, false);
+    else
+        (void)!file_remove(r->root, r->log_path);
+    buf_free(&log);
+}
+
+static void restoring_run(struct work *work)
+{
+    struct restoring *r = (struct restoring *)work;
+    r->began_ns = time_now_ns();
+    r->ok = cache_restore(r->cache, r->hit, r->root, &r->notes);
+    if (r->ok)
+        restore_log(r);
+}
+
+static void restoring_done(struct work *work)
+{
+    struct restoring *r = (struct restoring *)work;
+    struct task *t = r->task;
+    bool ok = r->ok;
+    int64_t began_ns = r->began_ns;
+    build_tell_notes(r->building, &r->notes);
+    arena_free(&r->arena);
+    mem_free(r);
+    t->awaited = 0;
+    if (ok) {
+        settle_restored(t, &t->hits[t->hit_next].record, began_ns);
+        return;
+    }
+    t->hit_next++;
+    look_again(t);
+}
+
+static enum looked restore(struct task *t)
+{
+    struct building *b = t->building;
+    const struct graph_step *s = graph_step(b->graph, t->step);
+    struct restoring *r = mem_alloc(sizeof *r);
+    r->work = (struct work){.run = restoring_run, .done = restoring_done};
+    r->task = t;
+    r->building = b;
+    r->cache = b->cache;
+    r->hit = &t->hits[t->hit_next];
+    r->root = b->root;
+    r->log_path = execute_log_path(&r->arena, graph_text(b->graph, s->name));
+    diags_init(&r->notes, &r->arena);
+    for (uint32_t i = 0; i < s->outputs.n; i++)
+        observe_forget(b->observe, build_file_number(b, b->graph->outputs[s->outputs.first + i].file));
+    t->awaited = 1;
+    if (t->reason.n == 0)
+        t->reason = change_reason(t);
+    workers_submit(b->workers, &r->work);
+    return LOOKED_WAIT;
+}
+
+/* The record's outputs are exactly those that the step declares. */
+static bool outputs_fit(struct task *t, const struct record *r)
+{
+    const struct graph *g = t->building->graph;
+    const struct graph_step *s = graph_step(g, t->step);
+    bool fit = r->output_count == s->outputs.n;
+    for (uint32_t i = 0; fit && i < s->outputs.n; i++) {
+        struct str path = graph_path(g, g->outputs[s->outputs.first + i].file);
+        bool found = false;
+        for (uint32_t k = 0; k < r->output_count && !found; k++)
+            found = str_eq(r->outputs[k].path, path);
+        fit = found;
+    }
+    return fit;
+}
+
+static enum looked end_would_restore(struct task *t, const struct record *r)
+{
+    struct building *b = t->building;
+    for (uint32_t i = 0; i < r->output_count; i++)
+        observe_suppose(b->observe, observe_add(b->observe, r->outputs[i].path), &r->outputs[i].ref,
+                        &r->outputs[i].content, r->outputs[i].mode);
+    struct ending e = {.life = LIFE_DONE,
+                       .result = EVENT_WOULD_RESTORE,
+                       .reason = t->reason.n ? t->reason : change_reason(t),
+                       .saved_ns = r->duration_ms * 1000000,
+                       .exit_status = -1};
+    build_end_step(b, t->step, t, &e);
+    return LOOKED_OVER;
+}
+
+static enum looked look_hits(struct task *t)
+{
+    struct building *b = t->building;
+    for (; t->hit_next < t->hit_count; t->hit_next++) {
+        const struct record *r = &t->hits[t->hit_next].record;
+        struct str odd;
+        if (!outputs_fit(t, r))
+            continue;
+        bool fits = inputs_match(t, r, &odd);
+        if (t->awaited)
+            return LOOKED_WAIT;
+        if (!fits)
+            continue;
+        enum plan_outputs outputs = compare_outputs(t, r, &odd);
+        if (t->awaited)
+            return LOOKED_WAIT;
+        if (outputs == PLAN_OUTPUTS_MATCH) {
+            end_up_to_date(t, r, true);
+            return LOOKED_OVER;
+        }
+        return b->options->mode == BUILD_ASK ? end_would_restore(t, r) : restore(t);
+    }
+    return must_run(t);
+}
+
+/* ---- the order of it ---- */
+
+void look_again(struct task *t)
+{
+    static enum looked (*const parts[])(struct task *) = {
+        [LOOK_INPUTS] = look_inputs,           [LOOK_CONDITION] = look_condition,
+        [LOOK_PROBES] = look_probes,           [LOOK_FINGERPRINT] = look_fingerprint,
+        [LOOK_OUTPUTS] = look_outputs,         [LOOK_CACHE] = look_cache,
+        [LOOK_HITS] = look_hits,
+    };
+    if (t->building->stopping && t->building->lives[t->step.i].life == LIFE_LOOKING) {
+        life_set(t->building, t->step, LIFE_WANTED); /* the end of the build sees to it */
+        return;
+    }
+    while (parts[t->stage](t) == LOOKED_ON)
+        t->stage++;
+}
+
+/* The usual case without a task: all contents known, nothing late, outputs as the last success left them. */
+static bool look_quickly(struct building *b, step_id s)
+{
+    enum { QUICK_FILES = 64 };
+    const struct graph *g = b->graph;
+    const struct graph_step *step = graph_step(g, s);
+    static const struct digest late;
+    if (digest_eq(&step->declared, &late) || step->probes.n || step->tools.n || step->when.bytes.n
+        || step->inputs.n > QUICK_FILES || step->outputs.n > QUICK_FILES || b->lives[s.i].rerun
+        || (step->flags & GRAPH_STEP_CACHE_OFF) || b->options->explain)
+        return false;
+    const struct state_step *last = state_find_step(b->state, graph_text(g, step->name));
+    if (!last || last->has_inputs || last->record.n == 0)
+        return false;
+    struct part_file inputs[QUICK_FILES];
+    for (uint32_t i = 0; i < step->inputs.n; i++) {
+        file_id f = g->inputs[step->inputs.first + i].file;
+        const struct observed *o = observe_look(b->observe, build_file_number(b, f));
+        if (o->status != OBSERVE_KNOWN || o->ref.kind == REF_NONE)
+            return false;
+        inputs[i] = (struct part_file){o->ref.kind, o->content};
+    }
+    struct fingerprint_values values = {.inputs = inputs};
+    struct digest fingerprint = fingerprint_digest(g, s, &values);
+    if (!digest_eq(&fingerprint, &last->fingerprint)
+        || plan_is_expired(last->success_ms, time_now_ns() / 1000000, expire_ms(step)))
+        return false;
+    struct record_output outputs[QUICK_FILES];
+    for (uint32_t i = 0; i < step->outputs.n; i++) {
+        file_id f = g->outputs[step->outputs.first + i].file;
+        const struct observed *o = observe_look(b->observe, build_file_number(b, f));
+        if (o->status != OBSERVE_KNOWN || o->ref.kind == REF_NONE)
+            return false;
+        outputs[i] = (struct record_output){graph_path(g, f), o->mode, o->ref, o->content};
+    }
+    if (state_outputs_hash(outputs, step->outputs.n) != last->outputs_hash)
+        return false;
+    struct ending e = {.life = LIFE_DONE,
+                       .result = EVENT_UP_TO_DATE,
+                       .saved_ns = last->duration_ns,
+                       .exit_status = -1};
+    build_end_step(b, s, NULL, &e);
+    return true;
+}
+
+/* A fan-out whose folder could not be listed: nobody made it, or it was only asked. */
+static void end_pending(struct building *b, step_id s)
+{
+    struct ending e = {.life = LIFE_FAILED,
+                       .result = EVENT_FAILED,
+                       .reason = STR("the folder that it fans out over could not be listed"),
+                       .exit_status = -1};
+    build_end_step(b, s, NULL, &e);
+}
+
+void look_at(struct building *b, step_id s)
+{
+    struct str cause;
+    if (has_unknown_need(b, s, &cause)) {
+        (void)end_unknown(b, s, NULL, cause);
+        return;
+    }
+    if (graph_step(b->graph, s)->command_kind == GRAPH_COMMAND_PENDING) {
+        if (b->options->mode == BUILD_ASK)
+            (void)end_unknown(b, s, NULL, graph_text(b->graph, graph_step(b->graph, s)->base));
+        else
+            end_pending(b, s);
+        return;
+    }
+    if (look_quickly(b, s))
+        return;
+    life_set(b, s, LIFE_LOOKING);
+    look_again(task_open(b, s));
+}
