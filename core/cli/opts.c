@@ -242,6 +242,7 @@ static bool take_word(struct parsing *p, struct str word)
         for (uint32_t i = 0; i < COMMAND_COUNT; i++)
             if (str_eq(word, str_from(commands[i].name))) {
                 p->out->command = (enum command)i;
+                p->out->named = true;
                 return true;
             }
         static const char *const later[] = {"verify", "wrap", "export", "import"};

@@ -1,0 +1,110 @@
+/* SPDX-License-Identifier: MIT */
+/* The commands that walk the graph: build, status, explain, restore. */
+#include <unistd.h>
+
+#include "core/build.h"
+#include "core/cli/commands.h"
+#include "core/cli/session.h"
+#include "core/ui/jsonl.h"
+#include "core/ui/text.h"
+#include "core/ui/tty.h"
+
+extern char **environ;
+
+/* The one listener that the options and the terminal ask for. */
+struct voice {
+    struct jsonl jsonl;
+    struct text text;
+    struct tty *tty;
+    struct listener *listener;
+};
+
+static void silent_tell(struct listener *self, const struct event *e)
+{
+    (void)self;
+    (void)e;
+}
+
+static void choose_voice(struct voice *v, struct session *s, bool asking)
+{
+    static struct listener silent = {silent_tell};
+    const struct opts *o = s->opts;
+    struct text_options t = {.out = STDOUT_FILENO,
+                             .err = STDERR_FILENO,
+                             .root = s->place.root,
+                             .color = session_color(STDOUT_FILENO),
+                             .verbose = o->verbose,
+                             .quiet = o->quiet,
+                             .explain = o->explain || o->command == COMMAND_EXPLAIN};
+    bool live = o->progress == PROGRESS_TTY
+                || (o->progress == PROGRESS_AUTO && isatty(STDOUT_FILENO) && !asking && !o->quiet);
+    if (o->json) {
+        jsonl_init(&v->jsonl, STDOUT_FILENO);
+        v->listener = &v->jsonl.listener;
+    } else if (o->progress == PROGRESS_NONE) {
+        v->listener = &silent;
+    } else if (live) {
+        v->tty = tty_open(&t);
+        v->listener = tty_listener(v->tty);
+    } else {
+        text_init(&v->text, &t);
+        v->listener = &v->text.listener;
+    }
+}
+
+static int exit_of(enum build_result r)
+{
+    switch (r) {
+    case BUILD_DONE: return EXIT_DONE;
+    case BUILD_FAILED: return EXIT_FAILED;
+    case BUILD_WRONG: return EXIT_WRONG;
+    case BUILD_UNUSABLE: return EXIT_UNUSABLE;
+    case BUILD_INTERRUPTED: return EXIT_INTERRUPTED;
+    }
+    return EXIT_UNUSABLE;
+}
+
+static enum build_mode mode_of(const struct opts *o)
+{
+    if (o->command == COMMAND_RESTORE)
+        return BUILD_RESTORE;
+    return o->command == COMMAND_STATUS || o->command == COMMAND_EXPLAIN || o->dry_run ? BUILD_ASK : BUILD_RUN;
+}
+
+int cmd_build(const struct opts *o)
+{
+    struct session s;
+    enum build_mode mode = mode_of(o);
+    int code = session_open(&s, o, mode == BUILD_ASK ? SESSION_ASK : SESSION_CHANGE);
+    if (code == EXIT_DONE && o->command == COMMAND_EXPLAIN && o->targets.n == 0) {
+        struct diag *e = diag_error(&s.diags, "usage", SPAN_NONE, "'pawl explain' wants a target");
+        diag_help(&s.diags, e, "'pawl list' names them; 'pawl status' says why for all");
+        code = EXIT_WRONG;
+    }
+    if (code != EXIT_DONE)
+        return session_close(&s, code);
+    struct build_options b = {.mode = mode,
+                              .targets = o->targets.at,
+                              .target_count = o->targets.n,
+                              .only = o->only.at,
+                              .only_count = o->only.n,
+                              .rerun = o->rerun.at,
+                              .rerun_count = o->rerun.n,
+                              .jobs = o->jobs,
+                              .max_load = o->max_load,
+                              .keep_going = o->keep_going,
+                              .no_cache = o->no_cache,
+                              .no_remote = o->no_remote,
+                              .explain = o->explain || o->command == COMMAND_EXPLAIN,
+                              .cache_dir = session_cache_dir(&s),
+                              .root_path = s.place.root_path,
+                              .environment = environ};
+    struct voice voice = {0};
+    choose_voice(&voice, &s, mode == BUILD_ASK);
+    enum build_result result = build_pipeline(&s.pipeline, s.state, &b, voice.listener, &s.diags);
+    if (voice.tty)
+        tty_close(voice.tty);
+    code = exit_of(result);
+    bool asked = mode == BUILD_ASK && code == EXIT_FAILED; /* the question was answered */
+    return session_close(&s, asked ? EXIT_DONE : code);
+}

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: MIT */
+/* Finds the command, hands over, gives its exit code. */
+#include <signal.h>
+#include <unistd.h>
+
+#include "core/cli/commands.h"
+#include "core/cli/session.h"
+
+static int dispatch(const struct opts *o)
+{
+    switch (o->command) {
+    case COMMAND_BUILD:
+    case COMMAND_STATUS:
+    case COMMAND_EXPLAIN:
+    case COMMAND_RESTORE: return cmd_build(o);
+    case COMMAND_LIST: return cmd_list(o);
+    case COMMAND_GRAPH: return cmd_graph(o);
+    case COMMAND_LOG: return cmd_log(o);
+    case COMMAND_RUNS: return cmd_runs(o);
+    case COMMAND_STATS: return cmd_stats(o);
+    case COMMAND_DIFF: return cmd_diff(o);
+    case COMMAND_METRICS: return cmd_metrics(o);
+    case COMMAND_CLEAN: return cmd_clean(o);
+    case COMMAND_CACHE: return cmd_cache(o);
+    case COMMAND_CHECK: return cmd_check(o);
+    case COMMAND_FMT: return cmd_fmt(o);
+    case COMMAND_INIT: return cmd_init(o);
+    case COMMAND_COMPLETION:
+    case COMMAND_COUNT: break;
+    }
+    return EXIT_WRONG;
+}
+
+static int complete(const struct opts *o, struct diags *d)
+{
+    struct buf b;
+    bool known = false;
+    buf_init(&b, BUF_TEXT_LIMIT);
+    if (o->targets.n == 1)
+        opts_put_completion(&b, o->targets.at[0], &known);
+    if (known)
+        session_print(&b);
+    else
+        diag_help(d, diag_error(d, "usage", SPAN_NONE, "'pawl completion' wants the name of a shell"), "bash, zsh or fish");
+    buf_free(&b);
+    return known ? EXIT_DONE : EXIT_WRONG;
+}
+
+static bool answer(const struct opts *o, bool has_command)
+{
+    if (!o->help && !o->version)
+        return false;
+    struct buf b;
+    buf_init(&b, BUF_TEXT_LIMIT);
+    if (o->version)
+        buf_put_str(&b, STR("pawl " PAWL_VERSION "\n"));
+    else
+        opts_put_help(&b, o->command, !has_command);
+    session_print(&b);
+    buf_free(&b);
+    return true;
+}
+
+int main(int argc, char **argv)
+{
+    struct arena arena = {0};
+    struct diags diags;
+    struct opts opts;
+    diags_init(&diags, &arena);
+    (void)signal(SIGPIPE, SIG_IGN);
+    int code = EXIT_WRONG;
+    if (opts_parse(argc, argv, &arena, &opts, &diags)) {
+        if (answer(&opts, opts.named))
+            code = EXIT_DONE;
+        else
+            code = opts.command == COMMAND_COMPLETION ? complete(&opts, &diags) : dispatch(&opts);
+    }
+    struct buf b;
+    buf_init(&b, BUF_TEXT_LIMIT);
+    diags_render(&diags, session_color(STDERR_FILENO), &b);
+    (void)!file_write_all(STDERR_FILENO, b.s, b.n);
+    buf_free(&b);
+    arena_free(&arena);
+    return code;
+}

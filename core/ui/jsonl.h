@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: MIT */
+/* A listener that prints one JSON object a line: each wanted step when it ends, notices, the summary. */
+#pragma once
+
+#include "core/event.h"
+
+struct jsonl {
+    struct listener listener; /* give &x.listener to the build */
+    int fd;                   /* borrowed; a line is one write */
+    bool broken;              /* nobody reads it any more */
+};
+void jsonl_init(struct jsonl *j, int fd);

@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: MIT */
+/* Words for what happened. */
+#include "core/ui/text.h"
+
+#include <stdio.h>
+
+#include "core/base/file.h"
+#include "core/fingerprint.h"
+
+enum { LOG_SHOWN = 256 << 10, LOG_READ_LIMIT = 80 << 20, VALUE_SHOWN = 400 };
+
+struct result_look {
+    const char *word, *color;
+};
+
+static struct result_look look_of(enum event_result r)
+{
+    switch (r) {
+    case EVENT_UP_TO_DATE: return (struct result_look){"up to date", "2"};
+    case EVENT_RESTORED: return (struct result_look){"restored", "36"};
+    case EVENT_RAN: return (struct result_look){"ran", "32"};
+    case EVENT_SKIPPED: return (struct result_look){"skipped", "33"};
+    case EVENT_FAILED: return (struct result_look){"failed", "1;31"};
+    case EVENT_WOULD_RUN: return (struct result_look){"would run", "32"};
+    case EVENT_WOULD_RESTORE: return (struct result_look){"would restore", "36"};
+    case EVENT_MAY_RUN: return (struct result_look){"may run", "33"};
+    }
+    return (struct result_look){"", ""};
+}
+
+static void put_colored(struct buf *b, bool color, const char *sgr, const char *text)
+{
+    if (color)
+        buf_printf(b, "\x1b[%sm%s\x1b[0m", sgr, text);
+    else
+        buf_put_str(b, str_from(text));
+}
+
+static void put_value(struct buf *b, struct str value, bool there)
+{
+    if (!there) {
+        buf_put_str(b, STR("(none)"));
+        return;
+    }
+    str_put_visible(b, str_sub(value, 0, VALUE_SHOWN));
+    if (value.n > VALUE_SHOWN)
+        buf_put_str(b, STR("…"));
+}
+
+static void put_changes(struct buf *b, const struct event *e)
+{
+    for (uint32_t i = 0; i < e->change_count; i++) {
+        const struct part_change *c = &e->changes[i];
+        buf_printf(b, "    %.*s: ", STR_ARG(c->label));
+        put_value(b, c->before, c->had_before);
+        buf_put_str(b, STR(" -> "));
+        put_value(b, c->after, c->has_after);
+        buf_put_char(b, '\n');
+    }
+}
+
+void text_put_step(struct buf *b, const struct event *e, const struct text_options *o)
+{
+    struct result_look look = look_of(e->result);
+    char word[16];
+    (void)snprintf(word, sizeof word, "%-13s", look.word);
+    put_colored(b, o->color, look.color, word);
+    buf_put_char(b, ' ');
+    str_put_visible(b, e->name);
+    if (e->duration_ns > 0) {
+        buf_put_str(b, STR("  "));
+        str_put_duration(b, e->duration_ns);
+    }
+    if (e->reason.n) {
+        buf_put_str(b, STR("  ("));
+        str_put_visible(b, e->reason);
+        buf_put_char(b, ')');
+    }
+    buf_put_char(b, '\n');
+    if (o->explain)
+        put_changes(b, e);
+}
+
+void text_put_log(struct buf *b, int root, struct str path, uint64_t limit)
+{
+    struct arena scratch = {0};
+    struct str log;
+    if (path.n && file_read_quiet(&scratch, root, path, LOG_READ_LIMIT, &log)) {
+        if (log.n > limit) {
+            buf_printf(b, "… (the whole log: %.*s)\n", STR_ARG(path));
+            log = str_tail(log, log.n - (size_t)limit);
+        }
+        str_put_visible(b, log);
+        if (log.n && log.s[log.n - 1] != '\n')
+            buf_put_char(b, '\n');
+    }
+    arena_free(&scratch);
+}
+
+static void put_command(struct buf *b, struct str command)
+{
+    struct str line;
+    command = str_trim(command);
+    while (str_cut(&command, '\n', &line)) {
+        buf_put_str(b, STR("    "));
+        str_put_visible(b, line);
+        buf_put_char(b, '\n');
+    }
+}
+
+static void put_end(struct text *t, struct buf *b, const struct event *e)
+{
+    const struct text_options *o = &t->options;
+    bool failed = e->result == EVENT_FAILED;
+    if (o->quiet && !failed)
+        return;
+    if (e->result == EVENT_UP_TO_DATE && !o->verbose && !e->asking)
+        return;
+    text_put_step(b, e, o);
+    if (failed && e->command.n)
+        put_command(b, e->command);
+    if (failed || (e->result == EVENT_RAN && !o->quiet))
+        text_put_log(b, o->root, e->log_path, LOG_SHOWN);
+}
+
+static void put_count(struct buf *b, uint32_t n, const char *what, bool *any)
+{
+    if (n == 0)
+        return;
+    buf_printf(b, "%s%u %s", *any ? ", " : "", n, what);
+    *any = true;
+}
+
+void text_put_summary(struct buf *b, const struct event *e, const struct text_options *o)
+{
+    const struct event_counts *c = &e->counts;
+    bool any = false;
+    put_colored(b, o->color, c->failed ? "1;31" : "1", "pawl:");
+    buf_put_char(b, ' ');
+    put_count(b, c->failed, "failed", &any);
+    put_count(b, c->ran, "ran", &any);
+    put_count(b, c->restored, "restored", &any);
+    put_count(b, c->would_run, "would run", &any);
+    put_count(b, c->would_restore, "would be restored", &any);
+    put_count(b, c->may_run, "may run", &any);
+    put_count(b, c->skipped, "skipped", &any);
+    put_count(b, c->up_to_date, "up to date", &any);
+    if (!any)
+        buf_put_str(b, STR("nothing to do"));
+    if (!e->asking) {
+        buf_put_str(b, STR(" in "));
+        str_put_duration(b, e->duration_ns);
+        if (e->saved_ns > 1000000000) {
+            buf_put_str(b, STR(", "));
+            str_put_duration(b, e->saved_ns);
+            buf_put_str(b, STR(" saved"));
+        }
+    }
+    buf_put_char(b, '\n');
+}
+
+static void tell(struct listener *self, const struct event *e)
+{
+    struct text *t = (struct text *)self;
+    const struct text_options *o = &t->options;
+    struct buf b;
+    int fd = o->out;
+    buf_init(&b, BUF_TEXT_LIMIT);
+    switch (e->kind) {
+    case EVENT_BUILD_BEGIN: t->wanted = e->wanted; break;
+    case EVENT_STEP_START:
+        if (o->verbose && !o->quiet) {
+            buf_printf(&b, "start         %.*s\n", STR_ARG(e->name));
+            put_command(&b, e->command);
+        }
+        break;
+    case EVENT_STEP_END:
+        t->ended++;
+        put_end(t, &b, e);
+        break;
+    case EVENT_NOTICE:
+        fd = o->err;
+        if (!o->quiet || e->warning)
+            buf_printf(&b, "pawl: %s%.*s\n", e->warning ? "warning: " : "", STR_ARG(e->text));
+        break;
+    case EVENT_SUMMARY:
+        if (!o->quiet)
+            text_put_summary(&b, e, o);
+        break;
+    }
+    if (b.n)
+        (void)!file_write_all(fd, b.s, b.n);
+    buf_free(&b);
+}
+
+void text_init(struct text *t, const struct text_options *o)
+{
+    *t = (struct text){.listener = {tell}, .options = *o};
+}
