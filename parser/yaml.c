@@ -12,6 +12,7 @@ struct anchor {
     struct str name;
     struct json value;
     uint32_t weight; /* values in it, itself included */
+    uint32_t height; /* levels of lists and mappings in it */
 };
 
 struct reader {
@@ -23,6 +24,7 @@ struct reader {
     uint32_t source;
     struct diags *diags;
     uint32_t depth, nodes;
+    uint32_t deepest; /* depth reached within the value under way */
     VEC(struct anchor) anchors;
 };
 
@@ -331,9 +333,19 @@ static bool read_scalar(struct reader *r, struct json *out)
 
 static bool read_node(struct reader *r, struct json *out);
 
+static bool reach(struct reader *r, uint32_t depth)
+{
+    if (depth > YAML_DEPTH_LIMIT) {
+        return complain(r, "nested too deeply", NULL);
+    }
+    r->deepest = depth > r->deepest ? depth : r->deepest;
+    return true;
+}
+
 static bool deeper(struct reader *r)
 {
-    return ++r->depth <= YAML_DEPTH_LIMIT || complain(r, "nested too deeply", NULL);
+    r->depth++;
+    return reach(r, r->depth);
 }
 
 static bool read_list(struct reader *r, struct json *out)
@@ -424,7 +436,7 @@ static bool read_alias(struct reader *r, struct json *out)
         const struct anchor *x = &r->anchors.at[i - 1];
         if (str_eq(x->name, name)) {
             *out = x->value;
-            return count(r, x->weight);
+            return count(r, x->weight) && reach(r, r->depth + x->height);
         }
     }
     struct diag *d = diag_error(r->diags, "bad-yaml", span_of(r), "there is no anchor '%.*s' above",
@@ -458,6 +470,8 @@ static bool read_node(struct reader *r, struct json *out)
         anchor = str_copy(&r->scratch, str_from((const char *)anchor_of(&r->event)));
     }
     uint32_t before = r->nodes;
+    uint32_t deepest = r->deepest;
+    r->deepest = r->depth;
     if (!count(r, 1)) {
         return false;
     }
@@ -474,8 +488,10 @@ static bool read_node(struct reader *r, struct json *out)
         done = list ? read_list(r, out) : read_object(r, out);
     }
     if (done && anchor.n > 0) {
-        *VEC_PUSH(&r->scratch, &r->anchors) = (struct anchor){anchor, *out, r->nodes - before};
+        *VEC_PUSH(&r->scratch, &r->anchors) =
+            (struct anchor){anchor, *out, r->nodes - before, r->deepest - r->depth};
     }
+    r->deepest = deepest > r->deepest ? deepest : r->deepest;
     return done;
 }
 
