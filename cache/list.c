@@ -151,7 +151,8 @@ bool list_read(struct arena *a, struct str bytes, struct list *out)
     if (!magic || memcmp(magic, LIST_MAGIC, sizeof LIST_MAGIC) != 0 || rd_u8(&rd) != LIST_VERSION) {
         return false;
     }
-    struct list list = {.level = rd_u8(&rd), .total = rd_varint(&rd)};
+    struct list list = {.level = rd_u8(&rd)};
+    list.total = rd_varint(&rd);
     list.count = (uint32_t)rd_count(&rd, LIST_ENTRY_MIN, LIST_ENTRIES_LIMIT);
     if (rd.bad || !list.count || list.level >= LIST_LEVELS) {
         return false;
