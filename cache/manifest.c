@@ -418,6 +418,7 @@ static enum put_result put_once(struct manifest *m, struct str bytes, bool own,
     }
     int64_t stored_ms = reply->stored_ms ? reply->stored_ms : manifest_now_ms(m);
     take_into_view(m, key, stored_ms, bytes);
+    memcpy(m->published, name, sizeof name);
     int64_t late = stored_ms - named_ms;
     bool timely = late <= VIEW_LATE_MS && late >= -VIEW_LATE_MS;
     bool seen_in_time = own || !m->folder || manifest_view_age_ms(m) <= MANIFEST_VISIBLE_MS;
@@ -432,33 +433,63 @@ static enum manifest_answer publish_failed(struct diags *notes, const struct dep
     return MANIFEST_FAILED;
 }
 
-enum manifest_answer manifest_publish(struct manifest *m, const struct segment_draft *draft,
-                                      struct diags *notes)
+static bool write_draft(const struct segment_draft *draft, struct buf *bytes, struct diags *notes)
 {
-    struct buf bytes;
-    buf_init(&bytes, SEGMENT_STORED_LIMIT + SEGMENT_HEADER);
-    if (!segment_draft_write(draft, &bytes)) {
-        buf_free(&bytes);
+    buf_init(bytes, SEGMENT_STORED_LIMIT + SEGMENT_HEADER);
+    if (!segment_draft_write(draft, bytes)) {
+        buf_free(bytes);
         diag_warning(notes, "cache-not-written", SPAN_NONE,
                      "a segment of the cache grew too large");
-        return MANIFEST_FAILED;
+        return false;
     }
-    enum manifest_answer result = MANIFEST_FAILED;
+    return true;
+}
+
+static enum manifest_answer publish_bytes(struct manifest *m, const struct segment_draft *draft,
+                                          struct str bytes, struct diags *notes)
+{
     struct depot_reply reply = {0};
     enum put_result put = PUT_AGAIN;
     for (int i = 0; i < PUBLISH_ATTEMPTS && put == PUT_AGAIN; i++) {
         bool own = names_only_own(m, draft);
         if (!own && manifest_view_age_ms(m) > MANIFEST_VIEW_MS && !manifest_sync(m, false, notes)) {
-            buf_free(&bytes);
             return MANIFEST_FAILED;
         }
         if (!may_name_all(m, draft)) {
-            buf_free(&bytes);
             return MANIFEST_DOOMED;
         }
-        put = put_once(m, buf_str(&bytes), own, &reply);
+        put = put_once(m, bytes, own, &reply);
     }
-    result = put == PUT_DONE ? MANIFEST_DONE : publish_failed(notes, &reply);
+    return put == PUT_DONE ? MANIFEST_DONE : publish_failed(notes, &reply);
+}
+
+enum manifest_answer manifest_publish(struct manifest *m, const struct segment_draft *draft,
+                                      struct diags *notes)
+{
+    struct buf bytes;
+    if (!write_draft(draft, &bytes, notes)) {
+        return MANIFEST_FAILED;
+    }
+    enum manifest_answer answer = publish_bytes(m, draft, buf_str(&bytes), notes);
     buf_free(&bytes);
-    return result;
+    return answer;
+}
+
+bool manifest_publish_carried(struct manifest *m, const struct segment_draft *draft,
+                              struct diags *notes)
+{
+    struct buf bytes;
+    if (!write_draft(draft, &bytes, notes)) {
+        return false;
+    }
+    struct depot_reply reply = {0};
+    enum put_result put = PUT_AGAIN;
+    for (int i = 0; i < PUBLISH_ATTEMPTS && put == PUT_AGAIN; i++) {
+        if (manifest_view_age_ms(m) > MANIFEST_VIEW_MS) {
+            break;
+        }
+        put = put_once(m, buf_str(&bytes), false, &reply);
+    }
+    buf_free(&bytes);
+    return put == PUT_DONE || publish_failed(notes, &reply) == MANIFEST_DONE;
 }

@@ -44,6 +44,7 @@ struct manifest {
     struct arena arena;
     int64_t keep_ms, grace_ms; /* the place's policy, from `format` */
     bool has_format, told_bad, told_many;
+    char published[SEGMENT_NAME]; /* the last segment that this client put */
 };
 
 void manifest_init(struct manifest *m, struct depot *depot, bool folder,
@@ -75,5 +76,9 @@ enum manifest_answer {
 /* Puts the segment under the publish rule, as often as it takes, and takes it into the view. */
 enum manifest_answer manifest_publish(struct manifest *m, const struct segment_draft *draft,
                                       struct diags *notes);
+/* The same for what is only passed on (an heir names condemned packs with their condemnations): only while the
+ * view is young. */
+bool manifest_publish_carried(struct manifest *m, const struct segment_draft *draft,
+                              struct diags *notes);
 /* Whether a place may be named in a segment to come, as far as the view knows. */
 bool manifest_may_name(const struct manifest *m, const struct pack_id *pack);

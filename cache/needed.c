@@ -36,8 +36,7 @@ static void add_record(struct needed *n, const struct view *v, struct str row,
     }
     int64_t used = view_used_day(v, r.fingerprint.b) * DAY_MS;
     struct needed_record *record = VEC_PUSH(&n->arena, &n->records);
-    record->row = row;
-    record->fingerprint = (const uint8_t *)row.s + 1;
+    record->row = str_copy(&n->arena, row); /* the view may forget its own */
     record->duration_ms = r.duration_ms;
     record->last_ms = r.success_ms > used ? r.success_ms : used;
     record->first_root = n->uses.n;

@@ -7,7 +7,6 @@
 
 struct needed_record {
     struct str row;
-    const uint8_t *fingerprint;
     int64_t duration_ms, last_ms;    /* when it was made or last of use */
     uint32_t first_root, root_count; /* in uses */
     bool kept;

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: MIT */
+/* Merging segments: the heir is put and seen to be well timed before an input goes, so everybody sees one or the
+ * other. Needs no lock and no key: blocks are passed on verbatim. */
+#pragma once
+
+#include "cache/needed.h"
+#include "cache/stock.h"
+
+enum {
+    COMPACT_SMALL = 256 << 10,
+    COMPACT_MANY = 256, /* so many small ones are worth a compaction */
+};
+
+/* How many small segments are old enough to be merged. */
+uint32_t compact_count(const struct manifest *m);
+/* Merges what the view of a full sync that was just made holds. all: also large segments that hold much which
+ * nobody keeps. false with a warning: not done, nothing lost. */
+bool compact_run(struct manifest *m, const struct needed *needed, const struct stock *stock,
+                 bool all, struct diags *notes);
