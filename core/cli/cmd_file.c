@@ -192,7 +192,7 @@ int cmd_init(const struct opts *o)
     } else if (sig = file_stat(FILE_CWD, path, false), file_sig_exists(&sig)) {
         struct diag *e = diag_error(&d, "exists", SPAN_NONE, "there is a '%.*s' already", STR_ARG(path));
         diag_help(&d, e, "'pawl list' shows its steps");
-    } else if (!file_write(FILE_CWD, path, STR(init_text), 0666, false)) {
+    } else if (!file_write(FILE_CWD, path, str_from(init_text), 0666, false)) {
         diag_errno(&d, "cannot-write", "cannot write '%.*s'", STR_ARG(path));
     } else {
         (void)!printf("wrote %.*s: 'pawl' builds it\n", STR_ARG(path));
