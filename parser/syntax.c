@@ -157,13 +157,13 @@ static struct lexer_token peek(const struct parse *p)
 static struct str describe(struct parse *p, struct lexer_token t)
 {
     switch (t.kind) {
-    case 0: return STR("the end of the file");
-    case T_STR: return STR("a string");
-    case T_STR_END: return STR("the end of the string");
+    case 0: return STR("end of the file");
+    case T_STR: return STR("string");
+    case T_STR_END: return STR("end of the string");
     case T_TEXT: return STR("text");
     case T_INT:
     case T_REAL:
-    case T_QUANTITY: return str_printf(p->arena, "the number '%.*s'", STR_ARG(t.text));
+    case T_QUANTITY: return str_printf(p->arena, "number '%.*s'", STR_ARG(t.text));
     default: return t.text.n ? str_printf(p->arena, "'%.*s'", STR_ARG(t.text)) : STR("'}'");
     }
 }
@@ -254,9 +254,13 @@ static const char *open_kind(const struct parse *p)
 
 static void tell_unclosed(struct parse *p, struct lexer_token bad)
 {
-    struct str found = describe(p, bad);
-    struct diag *d =
-        diag_error(p->diags, "unclosed", bad.span, "'}' is missing before %.*s", STR_ARG(found));
+    struct diag *d;
+    if (bad.kind == 0) {
+        d = diag_error(p->diags, "unclosed", bad.span, "'}' is missing at the end of the file");
+    } else {
+        d = diag_error(p->diags, "unclosed", bad.span, "'}' is missing before '%.*s'",
+                       STR_ARG(bad.text));
+    }
     diag_note(p->diags, d, p->open_span, "%s '%.*s' begins here", open_kind(p),
               STR_ARG(p->open_name.text));
     diag_help(p->diags, d, "close it with }");
@@ -471,6 +475,19 @@ static void tell_generic(struct parse *p, struct lexer_token bad, const struct s
     help_generic(p, d, e);
 }
 
+/* Within {{ }}: the string does not end, which the lexer will say, and which says enough. */
+static bool string_is_broken(const struct parse *p)
+{
+    struct lexer ahead = p->lexer;
+    ahead.diags = NULL;
+    ahead.comments = NULL;
+    struct lexer_token t = p->seen[0];
+    while (t.kind != T_BROKEN && t.kind != 0 && ahead.depth > 0) {
+        t = lexer_next(&ahead);
+    }
+    return t.kind == T_BROKEN;
+}
+
 void syntax_report(struct parse *p, const struct syntax_expected *e)
 {
     if (p->stop) {
@@ -478,6 +495,9 @@ void syntax_report(struct parse *p, const struct syntax_expected *e)
     }
     p->stop = ++p->errors >= AST_ERROR_LIMIT;
     struct lexer_token bad = p->seen[0];
+    if (bad.inside && string_is_broken(p)) {
+        return;
+    }
     bool items = e->run && !e->name;
     bool statements = e->step && !e->name;
     if ((items || statements) && tell_at_front(p, bad, items, e->comma)) {
