@@ -689,9 +689,6 @@ static size_t shortest_digits(double x, char digits[17], int *exponent)
         }
     }
     *exponent = (int)strtol(p + 1, NULL, 10);
-    while (n > 1 && digits[n - 1] == '0') {
-        n--;
-    }
     return n;
 }
 

@@ -171,6 +171,28 @@ static void diag_of_a_long_line_shows_a_window(void **state)
     buf_free(&b);
 }
 
+static void diag_window_cuts_between_characters(void **state)
+{
+    struct diags *d = diags_of(state);
+    struct buf line = {.limit = 10000}, b = {.limit = 100000};
+    for (int i = 0; i < 300; i++) {
+        buf_put_str(&line, STR("\xe4\xb8\xad")); /* two columns wide */
+    }
+    diags_add_source(d, STR("f"), buf_str(&line));
+    for (uint32_t at = 0; at < 900; at += 50) { /* now and then inside of a character */
+        diags_init(d, d->arena);
+        diags_add_source(d, STR("f"), buf_str(&line));
+        diag_error(d, "c", (struct span){1, at, at + 1}, "m");
+        buf_clear(&b);
+        diags_render(d, false, &b);
+        assert_true(str_is_utf8(buf_str(&b)));
+        assert_null(strstr(b.s, "\\x"));
+        assert_non_null(strstr(b.s, at % 3 ? "^" : "^~\n"));
+    }
+    buf_free(&line);
+    buf_free(&b);
+}
+
 static void diags_are_sorted_by_place_and_else_by_age(void **state)
 {
     struct diags *d = diags_of(state);
@@ -315,6 +337,7 @@ int main(void)
         TEST(diag_at_the_end_stands_behind_the_last_line),
         TEST(diag_on_an_empty_line),
         TEST(diag_of_a_long_line_shows_a_window),
+        TEST(diag_window_cuts_between_characters),
         TEST(diags_are_sorted_by_place_and_else_by_age),
         TEST(diag_notes_have_places_of_their_own),
         TEST(diags_beyond_the_limit_are_counted),
