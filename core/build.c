@@ -13,7 +13,7 @@
 #include "core/building.h"
 #include "core/run/local.h"
 
-enum { NOTE_CHECK_MS = 500 };
+enum { LOAD_CHECK_MS = 500, TICK_MS = 100 };
 
 /* From one life to which others. */
 static const uint16_t life_moves[] = {
@@ -392,7 +392,9 @@ static void run_loop(struct building *b)
         if (!is_busy(b))
             return;
         bool starved = sched_waiting(b->sched) > 0 && b->options->max_load > 0;
-        loop_wait(b->loop, starved ? NOTE_CHECK_MS : -1);
+        loop_wait(b->loop, b->listener->tick ? TICK_MS : starved ? LOAD_CHECK_MS : -1);
+        if (b->listener->tick)
+            b->listener->tick(b->listener);
     }
 }
 

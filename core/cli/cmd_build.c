@@ -27,7 +27,7 @@ static void silent_tell(struct listener *self, const struct event *e)
 
 static void choose_voice(struct voice *v, struct session *s, bool asking)
 {
-    static struct listener silent = {silent_tell};
+    static struct listener silent = {silent_tell, NULL};
     const struct opts *o = s->opts;
     struct text_options t = {.out = STDOUT_FILENO,
                              .err = STDERR_FILENO,

@@ -92,5 +92,5 @@ static void tell(struct listener *self, const struct event *e)
 
 void jsonl_init(struct jsonl *j, int fd)
 {
-    *j = (struct jsonl){.listener = {tell}, .fd = fd};
+    *j = (struct jsonl){.listener = {tell, NULL}, .fd = fd};
 }

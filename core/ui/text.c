@@ -195,5 +195,5 @@ static void tell(struct listener *self, const struct event *e)
 
 void text_init(struct text *t, const struct text_options *o)
 {
-    *t = (struct text){.listener = {tell}, .options = *o};
+    *t = (struct text){.listener = {tell, NULL}, .options = *o};
 }
