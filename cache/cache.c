@@ -81,6 +81,7 @@ struct cache *cache_open(const struct cache_options *options, struct diags *note
     table_init(&c->standing, &c->arena);
     note_writer(c);
     manifest_init(&c->manifest, depot, true, manifest_world_real());
+    c->manifest.dir = c->folder;
     return c;
 }
 

@@ -3,6 +3,8 @@
  * whose bytes cannot be had any more is left out, and the group says so. */
 #include "cache/group.h"
 
+#include "cache/move.h"
+
 #include <string.h>
 
 enum { REPAIR_ATTEMPTS = 3 };
@@ -66,36 +68,38 @@ static bool may_name_place(const struct manifest *m, const struct pack_place *p)
     return true;
 }
 
-/* Copies what lies in packs that must not be named. */
-static bool repair_place(struct group *g, const struct manifest *m, struct store *s,
-                         struct pack_place *p, struct diags *notes)
+static void leave_doomed(struct mover *mover, const struct manifest *m, struct store *s,
+                         const struct pack_place *p)
 {
-    struct pack_runs runs = {.arena = &g->arena};
     for (uint32_t i = 0; i < p->run_count; i++) {
         const struct pack_run *run = &p->runs[i];
-        if (manifest_may_name(m, &run->pack)) {
-            pack_runs_add(&runs, run);
-            continue;
-        }
-        store_forget(s, &run->pack);
-        if (!pack_copy_run(&s->writer, s->depot, run, &runs, notes)) {
-            return false;
+        if (!manifest_may_name(m, &run->pack)) {
+            store_forget(s, &run->pack);
+            mover_leave(mover, &run->pack, run->count == 0, run->count == 0 ? run->length : 0);
+            mover_need(mover, run);
         }
     }
-    p->runs = runs.at;
-    p->run_count = runs.n;
-    return true;
 }
 
-static void repair(struct group *g, const struct manifest *m, struct store *s, struct diags *notes)
+/* Copies what lies in packs that must not be named; a result of which something is gone is lost. */
+static void repair(struct group *g, struct manifest *m, struct store *s, struct diags *notes)
 {
+    struct mover mover;
+    mover_init(&mover, m);
+    for (uint32_t i = 0; i < g->results.n; i++) {
+        for (uint32_t k = 0; k < g->results.at[i].place_count; k++) {
+            leave_doomed(&mover, m, s, &g->results.at[i].places[k]);
+        }
+    }
+    bool moved = mover_run(&mover, notes);
     for (uint32_t i = 0; i < g->results.n; i++) {
         struct group_result *r = &g->results.at[i];
         for (uint32_t k = 0; k < r->place_count && !r->lost; k++) {
-            r->lost =
-                !may_name_place(m, &r->places[k]) && !repair_place(g, m, s, &r->places[k], notes);
+            struct pack_place *p = &r->places[k];
+            r->lost = !may_name_place(m, p) && !(moved && mover_place(&mover, p, &g->arena, p));
         }
     }
+    mover_free(&mover);
 }
 
 static uint32_t fill_draft(const struct group *g, struct segment_draft *d, struct str writer,
@@ -154,7 +158,6 @@ bool group_publish(struct group *g, struct manifest *m, struct store *s, struct 
             break;
         }
         repair(g, m, s, notes);
-        seal(g, m, s, notes);
     }
     bool ok = answer == MANIFEST_DONE && published == g->results.n;
     if (!ok && answer != MANIFEST_FAILED) {

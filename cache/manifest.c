@@ -76,6 +76,7 @@ void manifest_init(struct manifest *m, struct depot *depot, bool folder,
     memset(m, 0, sizeof *m);
     m->depot = depot;
     m->folder = folder;
+    m->dir = -1;
     m->world = world;
     m->keep_ms = KEEP_DAYS * MANIFEST_DAY_MS;
     m->grace_ms = GRACE_HOURS * MANIFEST_HOUR_MS;

@@ -36,6 +36,7 @@ struct manifest {
     struct depot *depot; /* borrowed */
     struct manifest_world world;
     bool folder; /* nobody refuses a late put: the writer checks */
+    int dir;     /* borrowed: where plain files can be opened; -1: nowhere */
     struct view view;
     int64_t depot_ms, depot_boot_ns;     /* what the depot last said, and when */
     int64_t list_began_ms, list_boot_ns; /* of the last list that was read whole; 0: never */

@@ -110,7 +110,7 @@ bool needed_keeps_row(const struct needed *n, struct str row)
     const struct needed_record *found =
         n->records.n == 0 ? NULL
                           : bsearch(&key, n->records.at, n->records.n, sizeof key, compare_records);
-    return found && found->kept;
+    return !found || found->kept; /* what was not seen is not judged */
 }
 
 /* ---- by size ---- */
