@@ -210,17 +210,28 @@ static void put_escaped(struct shell *s, struct str text, const char *specials)
     }
 }
 
-static void put_single_quoted(struct shell *s, struct str text)
+/* Inside single quotes that are open already. */
+static void put_inside_single(struct shell *s, struct str text)
 {
-    put(s, '\'');
     for (size_t i = 0; i < text.n; i++) {
-        if (text.s[i] == '\'') {
+        char c = text.s[i];
+        if (c == '\'') {
             put(s, '\'');
             put(s, '\\');
             put(s, '\'');
         }
-        put_value_char(s, text.s[i]);
+        put_value_char(s, c);
+        if (c == '\\' && i + 1 < text.n && text.s[i + 1] == '\n') {
+            put(s, '\''); /* bash joins lines of a here-document before it looks at a $( ) in it */
+            put(s, '\'');
+        }
     }
+}
+
+static void put_single_quoted(struct shell *s, struct str text)
+{
+    put(s, '\'');
+    put_inside_single(s, text);
     put(s, '\'');
 }
 
@@ -845,6 +856,10 @@ static void put_param(struct shell *s, const struct value *v)
         put_single_quoted(s, text);
     } else if (f->stage == PARAM_WORD && bodies_begun(s) == 0) {
         struct str text = value_shown(s, v);
+        if (str_has(text, '\'') && s->kind == SHELL_BASH) {
+            fail_place(s, "\"${ }\" when it holds a single quote");
+            return;
+        }
         settle_text_before(s, text.n > 0 && is_name_char(text.s[0]));
         put_escaped(s, text, "$`\"\\}");
     } else {
@@ -872,19 +887,6 @@ static void put_double(struct shell *s, const struct value *v)
     struct str text = value_shown(s, v);
     settle_text_before(s, text.n > 0 && is_name_char(text.s[0]));
     put_escaped(s, text, "$`\"\\");
-}
-
-static void put_inside_single(struct shell *s, const struct value *v)
-{
-    struct str text = value_shown(s, v);
-    for (size_t i = 0; i < text.n; i++) {
-        if (text.s[i] == '\'') {
-            put(s, '\'');
-            put(s, '\\');
-            put(s, '\'');
-        }
-        put_value_char(s, text.s[i]);
-    }
 }
 
 static void put_inside_dollar(struct shell *s, const struct value *v)
@@ -924,7 +926,7 @@ static void put_value(struct shell *s, const struct value *v)
     case PLACE_SUB: put_bare(s, v); break;
     case PLACE_PARAM: put_param(s, v); break;
     case PLACE_ARITH: put_number(s, v); break;
-    case PLACE_SINGLE: put_inside_single(s, v); break;
+    case PLACE_SINGLE: put_inside_single(s, value_shown(s, v)); break;
     case PLACE_DOUBLE: put_double(s, v); break;
     case PLACE_DOLLAR: put_inside_dollar(s, v); break;
     case PLACE_BACKTICK: fail_place(s, "backticks"); break;
