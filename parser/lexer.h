@@ -39,6 +39,7 @@ struct lexer {
     uint32_t source, at;
     int condition;
     bool fresh; /* nothing but blanks since the last line break */
+    bool told;  /* a stray character of this line was told */
     uint32_t depth;
     struct lexer_level levels[LEXER_NEST_LIMIT];
     struct arena *arena;

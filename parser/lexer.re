@@ -179,9 +179,10 @@ static int stray(struct lexer *l, uint32_t begin)
         end++;
     }
     l->at = end;
-    if (!l->diags) {
+    if (!l->diags || l->told) {
         return T_BROKEN;
     }
+    l->told = true;
     struct str c = str_sub(l->text, begin, end - begin);
     struct diag *d = diag_error(l->diags, "unexpected-character", span_of(l, begin, end),
                                 "unexpected character '%.*s'", STR_ARG(c));
@@ -196,6 +197,8 @@ static int stray(struct lexer *l, uint32_t begin)
         diag_help(l->diags, d, "the word is 'not'");
     } else if (c.s[0] == '$') {
         diag_help(l->diags, d, "a value is named as it is: NAME, or {{NAME}} within a string");
+    } else if (c.n > 1) {
+        diag_help(l->diags, d, "names are made of a-z, A-Z, 0-9, _ and -; anything may stand in a string");
     }
     return T_BROKEN;
 }
@@ -263,6 +266,7 @@ next:
                 return unterminated(l, AT(start));
             }
             l->fresh = true;
+            l->told = false;
             goto next;
         }
         <code> "#" [^\n\x00]*   {

@@ -498,15 +498,15 @@ void syntax_report(struct parse *p, const struct syntax_expected *e)
     if (bad.inside && string_is_broken(p)) {
         return;
     }
+    if (tell_swallowed(p, e)) {
+        return;
+    }
     bool items = e->run && !e->name;
     bool statements = e->step && !e->name;
     if ((items || statements) && tell_at_front(p, bad, items, e->comma)) {
         return;
     }
     if (tell_assign(p, bad, p->seen[1], p->seen[2]) || tell_chain(p, bad, p->seen[1], e)) {
-        return;
-    }
-    if (tell_swallowed(p, e)) {
         return;
     }
     tell_generic(p, bad, e);

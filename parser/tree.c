@@ -347,7 +347,8 @@ enum ast_type tree_type(struct parse *p, struct ast_name name)
         if (str_eq(text, name.text)) {
             return (enum ast_type)t;
         }
-        if (str_distance(text, name.text, 2) <= 2) {
+        if (str_starts(text, name.text) || str_starts(name.text, text)
+            || str_distance(text, name.text, 2) <= 2) {
             nearest = text;
         }
     }
