@@ -1,0 +1,554 @@
+/* SPDX-License-Identifier: MIT */
+/* There and back: files and folders go into packs and come back as they were, or not at all. */
+#include "cache/fetch.h"
+#include "cache/object.h"
+#include "cache/tree.h"
+#include "sandbox.h"
+
+struct trip {
+    struct sandbox *s;
+    struct store store;
+    struct record record;
+    struct record_output outputs[8];
+    struct pack_place places[8];
+    struct cache_places all;
+};
+
+static struct trip begin(struct sandbox *s)
+{
+    struct trip t = {.s = s};
+    store_init(&t.store, s->depot, s->from.folder, (struct store_finder){0});
+    return t;
+}
+
+/* Adds an output as it stands in the workspace. */
+static void keep(struct trip *t, const char *path)
+{
+    struct sandbox *s = t->s;
+    struct object_seen seen;
+    uint32_t i = t->record.output_count;
+    assert_true(object_digest(s->root, str_from(path), &seen, &s->notes));
+    t->outputs[i] = (struct record_output){str_from(path), seen.mode, seen.ref, seen.content};
+    struct store_source from = {s->root, str_from(path), &t->outputs[i].ref};
+    assert_int_equal(store_path(&t->store, &from, &s->arena, &t->places[i], &s->notes), STORE_DONE);
+    t->record.outputs = t->outputs;
+    t->record.output_count = i + 1;
+    t->all = (struct cache_places){t->places, i + 1};
+}
+
+static void seal(struct trip *t)
+{
+    assert_true(store_seal(&t->store, &t->s->notes));
+}
+
+static bool restore(struct trip *t)
+{
+    return fetch_outputs(&t->s->from, &t->record, &t->all, t->s->root, &t->s->notes);
+}
+
+static void end(struct trip *t)
+{
+    store_free(&t->store);
+}
+
+static void empty_workspace(struct sandbox *s)
+{
+    struct file_entry *entries;
+    uint32_t count;
+    assert_true(file_list(&s->arena, s->root, STR("."), &entries, &count));
+    for (uint32_t i = 0; i < count; i++) {
+        assert_true(file_remove_tree(s->root, entries[i].name));
+    }
+}
+
+static uint32_t names_in_workspace(struct sandbox *s)
+{
+    return sandbox_count(s, "work");
+}
+
+static void fetch_small_files_come_back(void **state)
+{
+    struct sandbox *s = *state;
+    struct trip t = begin(s);
+    sandbox_write(s, "build/a.txt", "hello\n", 6, 0640);
+    sandbox_write(s, "build/deep/empty", "", 0, 0755);
+    keep(&t, "build/a.txt");
+    keep(&t, "build/deep/empty");
+    seal(&t);
+    empty_workspace(s);
+    assert_true(restore(&t));
+    sandbox_expect(s, "build/a.txt", "hello\n", 6);
+    sandbox_expect(s, "build/deep/empty", "", 0);
+    struct file_sig sig = file_stat(s->root, STR("build/a.txt"), false);
+    assert_int_equal(sig.mode & 0777, 0640);
+    sig = file_stat(s->root, STR("build/deep/empty"), false);
+    assert_int_equal(sig.mode & 0777, 0755);
+    assert_int_equal(s->notes.warnings, 0);
+    end(&t);
+}
+
+static void fetch_large_file_comes_back(void **state)
+{
+    struct sandbox *s = *state;
+    struct trip t = begin(s);
+    size_t n = 5 << 20;
+    uint8_t *bytes = sandbox_bytes(s, "", n);
+    memset(bytes + (1 << 20), 'z', 3 << 20); /* it gains, and chunks repeat */
+    sandbox_write(s, "big", bytes, n, 0600);
+    keep(&t, "big");
+    seal(&t);
+    assert_int_equal(sandbox_count(s, "cache/p"), 1);
+    assert_int_equal(sandbox_count(s, "cache/b"), 0);
+    assert_int_equal(t.places[0].run_count, 1); /* root, then all below it, once */
+    empty_workspace(s);
+    assert_true(restore(&t));
+    sandbox_expect(s, "big", bytes, n);
+    assert_int_equal(fetch_check(&s->from, &t.places[0]), FETCH_DONE);
+    end(&t);
+}
+
+static void fetch_large_file_that_does_not_compress_is_kept_plain(void **state)
+{
+    struct sandbox *s = *state;
+    struct trip t = begin(s);
+    size_t n = 3 << 20;
+    uint8_t *bytes = sandbox_bytes(s, "", n);
+    sandbox_write(s, "noise", bytes, n, 0600);
+    keep(&t, "noise");
+    assert_int_equal(sandbox_count(s, "cache/b"), 1);
+    assert_int_equal(t.places[0].run_count, 1);
+    assert_int_equal(t.places[0].runs[0].count, 0);
+    assert_int_equal(t.places[0].runs[0].length, n);
+    assert_int_equal(t.store.writer.put_count, 1);
+    /* Not twice. */
+    sandbox_write(s, "again", bytes, n, 0600);
+    keep(&t, "again");
+    assert_int_equal(sandbox_count(s, "cache/b"), 1);
+    empty_workspace(s);
+    assert_true(restore(&t));
+    sandbox_expect(s, "noise", bytes, n);
+    sandbox_expect(s, "again", bytes, n);
+    struct buf out;
+    buf_init(&out, 4 << 20);
+    assert_true(fetch_read(&s->from, &t.all, &t.outputs[0].ref, &out, &s->notes));
+    assert_memory_equal(out.s, bytes, n);
+    buf_free(&out);
+    assert_int_equal(fetch_check(&s->from, &t.places[0]), FETCH_DONE);
+    /* A byte of it is wrong. */
+    char key[PACK_KEY];
+    pack_key(&t.places[0].runs[0].pack, true, key);
+    int fd = openat(s->from.folder, key, O_RDWR);
+    assert_int_equal(pwrite(fd, "x", 1, 2000000), 1);
+    close(fd);
+    empty_workspace(s);
+    assert_false(restore(&t));
+    assert_int_equal(names_in_workspace(s), 0);
+    assert_int_equal(fetch_check(&s->from, &t.places[0]), FETCH_BAD);
+    end(&t);
+}
+
+static void make_folder(struct sandbox *s)
+{
+    sandbox_write(s, "d/run.sh", "#!/bin/sh\n", 10, 0755);
+    sandbox_text(s, "d/a.txt", "hello\n");
+    sandbox_text(s, "d/same.txt", "hello\n");
+    sandbox_text(s, "d/sub/deep/x", "x");
+    sandbox_text(s, "d/twin/deep/x", "x");
+    assert_int_equal(symlinkat("../outside", s->root, "d/link"), 0);
+    assert_int_equal(mkdirat(s->root, "d/empty", 0700), 0);
+    assert_int_equal(fchmodat(s->root, "d/sub", 0555, 0), 0);
+    size_t n = 2 << 20;
+    uint8_t *bytes = sandbox_bytes(s, "folder", n);
+    memset(bytes, 'y', n / 2);
+    sandbox_write(s, "d/big", bytes, n, 0600);
+    sandbox_write(s, "d/sub/big-too", bytes, n, 0600);
+}
+
+static void fetch_folder_comes_back(void **state)
+{
+    struct sandbox *s = *state;
+    struct trip t = begin(s);
+    make_folder(s);
+    keep(&t, "d");
+    seal(&t);
+    struct digest content = t.outputs[0].content;
+    empty_workspace(s);
+    assert_true(restore(&t));
+    struct object_seen seen;
+    assert_true(object_digest(s->root, STR("d"), &seen, &s->notes));
+    assert_true(ref_eq(&seen.ref, &t.outputs[0].ref)); /* modes and links too */
+    assert_true(digest_eq(&seen.content, &content));
+    char target[32];
+    assert_int_equal(readlinkat(s->root, "d/link", target, sizeof target), 10);
+    struct file_sig sig = file_stat(s->root, STR("d/sub"), false);
+    assert_int_equal(sig.mode & 0777, 0555);
+    assert_int_equal(fetch_check(&s->from, &t.places[0]), FETCH_DONE);
+    assert_int_equal(names_in_workspace(s), 1);
+    end(&t);
+}
+
+static void fetch_replaces_what_is_there(void **state)
+{
+    struct sandbox *s = *state;
+    struct trip t = begin(s);
+    sandbox_text(s, "file", "good");
+    sandbox_text(s, "folder/x", "good");
+    keep(&t, "file");
+    keep(&t, "folder");
+    seal(&t);
+    empty_workspace(s);
+    sandbox_text(s, "file/is/a/folder", "old"); /* each in place of the other kind */
+    sandbox_text(s, "folder", "old");
+    assert_true(restore(&t));
+    sandbox_expect(s, "file", "good", 4);
+    sandbox_expect(s, "folder/x", "good", 4);
+    assert_int_equal(names_in_workspace(s), 2);
+    sandbox_text(s, "folder/stale", "old");
+    assert_true(restore(&t));
+    assert_false(sandbox_has(s, "folder/stale"));
+    /* A link that stands there is replaced, not followed. */
+    sandbox_text(s, "other", "precious");
+    assert_int_equal(unlinkat(s->root, "file", 0), 0);
+    assert_int_equal(symlinkat("other", s->root, "file"), 0);
+    assert_true(restore(&t));
+    sandbox_expect(s, "other", "precious", 8);
+    sandbox_expect(s, "file", "good", 4);
+    end(&t);
+}
+
+/* Damages each byte of the pack in turn. */
+static void fetch_garbled_bytes_are_a_miss(void **state)
+{
+    struct sandbox *s = *state;
+    struct trip t = begin(s);
+    sandbox_text(s, "a", "hello, hello, hello, hello, hello, hello, hello");
+    sandbox_text(s, "d/x", "x");
+    sandbox_text(s, "d/y", "yy");
+    keep(&t, "a");
+    keep(&t, "d");
+    seal(&t);
+    char key[PACK_KEY];
+    pack_key(&t.places[0].runs[0].pack, false, key);
+    struct pack_run *last = &t.places[1].runs[t.places[1].run_count - 1];
+    uint64_t size = last->offset + last->length;
+    int fd = openat(s->from.folder, key, O_RDWR);
+    for (uint64_t i = 8; i < size; i++) {
+        uint8_t byte;
+        empty_workspace(s);
+        sandbox_text(s, "a", "old");
+        assert_int_equal(pread(fd, &byte, 1, (off_t)i), 1);
+        byte ^= 0x11;
+        assert_int_equal(pwrite(fd, &byte, 1, (off_t)i), 1);
+        s->notes.all.n = 0; /* room for the next */
+        if (restore(&t)) {
+            fail_msg("byte %d of the pack may be changed", (int)i);
+        }
+        sandbox_expect(s, "a", "old", 3); /* none of it */
+        assert_int_equal(names_in_workspace(s), 1);
+        byte ^= 0x11;
+        assert_int_equal(pwrite(fd, &byte, 1, (off_t)i), 1);
+    }
+    close(fd);
+    assert_true(restore(&t));
+    end(&t);
+}
+
+static void fetch_next_place_is_tried(void **state)
+{
+    struct sandbox *s = *state;
+    struct trip t = begin(s);
+    sandbox_text(s, "a", "hello");
+    keep(&t, "a");
+    seal(&t);
+    struct pack_run nowhere = {pack_id_random(), 8, 8, 1};
+    struct pack_run beyond = t.places[0].runs[0];
+    beyond.length = 1 << 20;
+    struct pack_run wrapping = t.places[0].runs[0];
+    wrapping.offset = UINT64_MAX - 3;
+    struct pack_run plain = t.places[0].runs[0];
+    plain.count = 0;
+    struct pack_place several[] = {
+        {t.outputs[0].ref, &nowhere, 1},  {t.outputs[0].ref, &beyond, 1},
+        {t.outputs[0].ref, &wrapping, 1}, {t.outputs[0].ref, &plain, 1},
+        {t.outputs[0].ref, NULL, 0},      t.places[0],
+    };
+    empty_workspace(s);
+    t.all = (struct cache_places){several, 5};
+    assert_false(restore(&t));
+    assert_int_equal(s->notes.warnings, 1);
+    t.all.count = 6;
+    assert_true(restore(&t));
+    sandbox_expect(s, "a", "hello", 5);
+    end(&t);
+}
+
+static void fetch_without_a_place_is_a_miss(void **state)
+{
+    struct sandbox *s = *state;
+    struct trip t = begin(s);
+    sandbox_text(s, "a", "hello");
+    keep(&t, "a");
+    seal(&t);
+    t.all.count = 0;
+    empty_workspace(s);
+    assert_false(restore(&t));
+    assert_string_equal(s->notes.all.at[0].code, "cache-absent");
+    end(&t);
+}
+
+/* The second output cannot be had: the first stays what it was. */
+static void fetch_is_all_or_none(void **state)
+{
+    struct sandbox *s = *state;
+    struct trip t = begin(s);
+    sandbox_text(s, "a", "new a");
+    sandbox_text(s, "b", "new b");
+    keep(&t, "a");
+    keep(&t, "b");
+    seal(&t);
+    sandbox_text(s, "a", "old a");
+    t.all.count = 1;
+    assert_false(restore(&t));
+    sandbox_expect(s, "a", "old a", 5);
+    assert_int_equal(names_in_workspace(s), 2);
+    t.all.count = 2;
+    assert_true(restore(&t));
+    sandbox_expect(s, "a", "new a", 5);
+    end(&t);
+}
+
+/* An output below another one is in its tree. */
+static void fetch_output_within_an_output(void **state)
+{
+    struct sandbox *s = *state;
+    struct trip t = begin(s);
+    sandbox_text(s, "d/sub/x", "hello");
+    sandbox_text(s, "d-and-more", "z");
+    keep(&t, "d/sub/x");
+    keep(&t, "d");
+    keep(&t, "d-and-more");
+    seal(&t);
+    empty_workspace(s);
+    assert_true(restore(&t));
+    sandbox_expect(s, "d/sub/x", "hello", 5);
+    /* If it is something else there, the record is false. */
+    t.outputs[0].ref = t.outputs[2].ref;
+    assert_false(restore(&t));
+    sandbox_expect(s, "d/sub/x", "hello", 5);
+    end(&t);
+}
+
+static void fetch_paths_stay_in_the_workspace(void **state)
+{
+    struct sandbox *s = *state;
+    struct trip t = begin(s);
+    sandbox_text(s, "a", "hello");
+    keep(&t, "a");
+    seal(&t);
+    static const char *const BAD[] = {"../a", "/tmp/pawl-should-not-be", "x/../../a", ".", "",
+                                      "x//y"};
+    for (size_t i = 0; i < sizeof BAD / sizeof BAD[0]; i++) {
+        t.outputs[0].path = str_from(BAD[i]);
+        assert_false(restore(&t));
+    }
+    end(&t);
+}
+
+/* A tree from outside, put into a pack by hand. */
+static struct pack_place place_tree(struct trip *t, const struct tree_entry *entries, uint32_t n)
+{
+    struct sandbox *s = t->s;
+    struct buf b;
+    struct pack_runs runs = {.arena = &s->arena};
+    struct pack_run at;
+    buf_init(&b, 1 << 20);
+    tree_put(&b, entries, n);
+    struct ref ref = {REF_TREE, b.n, digest_of(b.s, b.n)};
+    assert_true(pack_add(&t->store.writer, &ref, buf_str(&b), &at, &s->notes));
+    pack_runs_add(&runs, &at);
+    ref.digest = digest_of(b.s, b.n);
+    buf_free(&b);
+    struct ref x = {REF_BLOB, 1, digest_of("x", 1)};
+    assert_true(pack_add(&t->store.writer, &x, STR("x"), &at, &s->notes));
+    pack_runs_add(&runs, &at);
+    return (struct pack_place){ref, runs.at, runs.n};
+}
+
+static void fetch_hostile_trees_write_nothing_outside(void **state)
+{
+    struct sandbox *s = *state;
+    static const char *const BAD[] = {"../escaped", "/tmp/pawl-escaped", "..", "a/../../b"};
+    for (size_t i = 0; i < sizeof BAD / sizeof BAD[0]; i++) {
+        struct trip t = begin(s);
+        struct tree_entry e = {.name = str_from(BAD[i]), .mode = 0644};
+        e.ref = (struct ref){REF_BLOB, 1, digest_of("x", 1)};
+        t.places[0] = place_tree(&t, &e, 1);
+        seal(&t);
+        t.outputs[0] = (struct record_output){STR("d"), 0755, t.places[0].root, {{0}}};
+        t.record = (struct record){.outputs = t.outputs, .output_count = 1};
+        t.all = (struct cache_places){t.places, 1};
+        assert_false(restore(&t));
+        assert_int_equal(names_in_workspace(s), 0);
+        assert_int_equal(fetch_check(&s->from, &t.places[0]), FETCH_BAD);
+        end(&t);
+    }
+    assert_false(sandbox_has(s, "../escaped"));
+}
+
+/* A link to a folder outside, and an output that would go through it. */
+static void fetch_links_of_a_tree_are_not_walked(void **state)
+{
+    struct sandbox *s = *state;
+    char outside[96];
+    snprintf(outside, sizeof outside, "%s/outside", s->dir);
+    assert_int_equal(mkdir(outside, 0700), 0);
+    struct trip t = begin(s);
+    sandbox_text(s, "x", "x");
+    keep(&t, "x");
+    struct tree_entry e[2] = {
+        {.name = STR("l"), .target = str_from(outside)},
+        {.name = STR("x"), .mode = 0644, .ref = {REF_BLOB, 1, digest_of("x", 1)}},
+    };
+    e[0].ref = (struct ref){REF_LINK, e[0].target.n, digest_of(outside, e[0].target.n)};
+    t.places[1] = place_tree(&t, e, 2);
+    seal(&t);
+    t.outputs[0].path = STR("d/l/x");
+    t.outputs[1] = (struct record_output){STR("d"), 0755, t.places[1].root, {{0}}};
+    t.record.output_count = 2;
+    t.all.count = 2;
+    assert_false(restore(&t));
+    assert_int_equal(sandbox_count(s, "outside"), 0);
+    t.outputs[0] = t.outputs[1]; /* the link by itself is restored as it is */
+    t.record.output_count = 1;
+    assert_true(restore(&t));
+    char target[96];
+    assert_int_equal(readlinkat(s->root, "d/l", target, sizeof target), strlen(outside));
+    end(&t);
+}
+
+/* A folder that holds itself a thousandfold by way of few objects ends at a limit. */
+static void fetch_bomb_of_folders_is_cut_off(void **state)
+{
+    struct sandbox *s = *state;
+    struct trip t = begin(s);
+    struct pack_runs runs = {.arena = &s->arena}, reversed = {.arena = &s->arena};
+    struct ref below = {REF_BLOB, 1, digest_of("x", 1)};
+    struct pack_run at;
+    assert_true(pack_add(&t.store.writer, &below, STR("x"), &at, &s->notes));
+    pack_runs_add(&runs, &at);
+    for (int i = 0; i < 150; i++) { /* deeper than anything that is kept */
+        struct tree_entry e = {.name = STR("d"), .mode = 0755, .ref = below};
+        struct buf b;
+        buf_init(&b, 1 << 20);
+        tree_put(&b, &e, 1);
+        below = (struct ref){REF_TREE, b.n, digest_of(b.s, b.n)};
+        assert_true(pack_add(&t.store.writer, &below, buf_str(&b), &at, &s->notes));
+        struct pack_run apart = at;
+        *VEC_PUSH(&s->arena, &runs) = apart;
+        buf_free(&b);
+    }
+    seal(&t);
+    for (uint32_t i = runs.n; i > 0; i--) {
+        *VEC_PUSH(&s->arena, &reversed) = runs.at[i - 1];
+    }
+    struct pack_place place = {below, reversed.at, reversed.n};
+    assert_int_equal(fetch_check(&s->from, &place), FETCH_BAD);
+    t.outputs[0] = (struct record_output){STR("d"), 0755, below, {{0}}};
+    t.record = (struct record){.outputs = t.outputs, .output_count = 1};
+    t.all = (struct cache_places){&place, 1};
+    assert_false(restore(&t));
+    assert_int_equal(names_in_workspace(s), 0);
+    end(&t);
+}
+
+static void fetch_many_small_files_cost_few_reads(void **state)
+{
+    struct sandbox *s = *state;
+    struct trip t = begin(s);
+    for (int i = 0; i < 500; i++) {
+        char name[32], text[32];
+        snprintf(name, sizeof name, "d/%03d", i);
+        snprintf(text, sizeof text, "file %d", i % 300);
+        sandbox_text(s, name, text);
+    }
+    keep(&t, "d");
+    seal(&t);
+    assert_int_equal(t.places[0].run_count, 1);
+    assert_int_equal(t.places[0].runs[0].count, 301); /* the tree, and 300 that differ */
+    empty_workspace(s);
+    assert_true(restore(&t));
+    sandbox_expect(s, "d/499", "file 199", 8);
+    end(&t);
+}
+
+static void fetch_ranges_join_neighbours(void **state)
+{
+    struct sandbox *s = *state;
+    struct pack_id p = {{1}}, q = {{2}};
+    const struct pack_run runs[] = {
+        {q, 8, 100, 1},     {p, 1 << 20, 1000, 3},       {p, 8, 1000, 2},
+        {p, 2000, 1000, 2}, {p, 3000 + FETCH_GAP, 5, 1}, /* just too far */
+        {q, 0, 5 << 20, 0}, {q, 1 << 20, 20 << 20, 9},
+    };
+    struct fetch_range *out;
+    uint32_t n = fetch_ranges(&s->arena, runs, 7, FETCH_RANGE_LIMIT, &out);
+    assert_int_equal(n, 8);
+    assert_int_equal(out[0].offset, 8);
+    assert_int_equal(out[0].length, 2992);
+    assert_int_equal(out[1].offset, 3000 + FETCH_GAP);
+    assert_int_equal(out[2].offset, 1 << 20);
+    bool plain = false;
+    uint64_t sum = 0;
+    for (uint32_t i = 3; i < n; i++) {
+        assert_true(pack_id_eq(&out[i].pack, &q));
+        plain = plain || (out[i].plain && out[i].length == 5 << 20);
+        assert_true(out[i].plain || out[i].length <= FETCH_RANGE_LIMIT);
+        sum += out[i].plain ? 0 : out[i].length;
+    }
+    assert_true(plain);
+    assert_int_equal(sum, 100 + (20 << 20));
+}
+
+static void fetch_plain_file_is_copied(void **state)
+{
+    struct sandbox *s = *state;
+    struct trip t = begin(s);
+    size_t n = 2 << 20;
+    uint8_t *bytes = sandbox_bytes(s, "", n);
+    sandbox_write(s, "noise", bytes, n, 0600);
+    keep(&t, "noise");
+    struct pack_runs runs = {.arena = &s->arena};
+    assert_true(fetch_copy_plain(&s->from, s->depot, &t.places[0].runs[0], &runs, &s->notes));
+    assert_int_equal(runs.n, 1);
+    assert_false(pack_id_eq(&runs.at[0].pack, &t.places[0].runs[0].pack));
+    struct pack_place moved = {t.outputs[0].ref, runs.at, 1};
+    assert_int_equal(fetch_check(&s->from, &moved), FETCH_DONE);
+    struct pack_run nowhere = {pack_id_random(), 0, n, 0};
+    assert_false(fetch_copy_plain(&s->from, s->depot, &nowhere, &runs, &s->notes));
+    end(&t);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, sandbox_begin, sandbox_end)
+    const struct CMUnitTest tests[] = {
+        TEST(fetch_small_files_come_back),
+        TEST(fetch_large_file_comes_back),
+        TEST(fetch_large_file_that_does_not_compress_is_kept_plain),
+        TEST(fetch_folder_comes_back),
+        TEST(fetch_replaces_what_is_there),
+        TEST(fetch_garbled_bytes_are_a_miss),
+        TEST(fetch_next_place_is_tried),
+        TEST(fetch_without_a_place_is_a_miss),
+        TEST(fetch_is_all_or_none),
+        TEST(fetch_output_within_an_output),
+        TEST(fetch_paths_stay_in_the_workspace),
+        TEST(fetch_hostile_trees_write_nothing_outside),
+        TEST(fetch_links_of_a_tree_are_not_walked),
+        TEST(fetch_bomb_of_folders_is_cut_off),
+        TEST(fetch_many_small_files_cost_few_reads),
+        TEST(fetch_ranges_join_neighbours),
+        TEST(fetch_plain_file_is_copied),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
