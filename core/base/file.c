@@ -215,7 +215,7 @@ bool file_write_all(int fd, const void *bytes, size_t n)
 void file_kill_point(void)
 {
     static uint64_t passed; /* the one variable of its kind: counts in tests only */
-    const char *at = getenv("PAWL_TEST_KILL_AT");
+    const char *at = getenv("PAWL_TEST_KILL_AT"); /* NOLINT(concurrency-mt-unsafe) */
     uint64_t n;
     if (at && str_parse_u64(str_from(at), &n) && ++passed == n) {
         raise(SIGKILL);
@@ -343,7 +343,7 @@ static bool remove_entries(int fd)
     }
     bool ok = true;
     struct dirent *e;
-    while (ok && (errno = 0, e = readdir(entries)) != NULL) {
+    while (ok && (errno = 0, e = readdir(entries)) != NULL) { /* NOLINT(concurrency-mt-unsafe) */
         if (strcmp(e->d_name, ".") != 0 && strcmp(e->d_name, "..") != 0) {
             ok = remove_entry(dirfd(entries), e->d_name);
         }
@@ -576,7 +576,7 @@ bool file_list(struct arena *a, int dir, struct str path, struct file_entry **ou
     }
     VEC(struct file_entry) list = {0};
     struct dirent *e;
-    while ((errno = 0, e = readdir(entries)) != NULL) {
+    while ((errno = 0, e = readdir(entries)) != NULL) { /* NOLINT(concurrency-mt-unsafe) */
         if (strcmp(e->d_name, ".") == 0 || strcmp(e->d_name, "..") == 0) {
             continue;
         }

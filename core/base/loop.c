@@ -99,7 +99,7 @@ void loop_close(struct loop *l)
         while (read(l->signal_fd, &info, sizeof info) > 0) {
         }
         close(l->signal_fd);
-        sigprocmask(SIG_SETMASK, &l->old_mask, NULL);
+        sigprocmask(SIG_SETMASK, &l->old_mask, NULL); /* NOLINT(concurrency-mt-unsafe) */
     }
     close(l->timer_fd);
     mem_free(l->fds);
@@ -203,7 +203,7 @@ bool loop_add_signal(struct loop *l, int signal_number, loop_signal_function *f,
     sigset_t one;
     sigemptyset(&one);
     sigaddset(&one, signal_number);
-    if (sigprocmask(SIG_BLOCK, &one, &old) != 0) {
+    if (sigprocmask(SIG_BLOCK, &one, &old) != 0) { /* NOLINT(concurrency-mt-unsafe) */
         return false;
     }
     sigset_t signals = l->signals;
@@ -211,7 +211,7 @@ bool loop_add_signal(struct loop *l, int signal_number, loop_signal_function *f,
     int fd = signalfd(l->signal_fd, &signals, SFD_CLOEXEC | SFD_NONBLOCK);
     if (fd < 0) {
         int error = errno;
-        sigprocmask(SIG_SETMASK, &old, NULL);
+        sigprocmask(SIG_SETMASK, &old, NULL); /* NOLINT(concurrency-mt-unsafe) */
         errno = error;
         return false;
     }

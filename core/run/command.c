@@ -169,12 +169,12 @@ static bool takes_next(char quote, char next)
 static bool take_word(struct words *w, struct str x, size_t *i)
 {
     *VEC_PUSH(w->a, &w->list) = w->text + w->n;
-    char quote = 0;
+    char quote = '\0';
     size_t at = *i;
     for (; at < x.n && (quote || !is_blank(x.s[at])); at++) {
         char c = x.s[at];
         if (quote ? c == quote : (c == '\'' || c == '"')) {
-            quote = quote ? 0 : c;
+            quote = (char)(quote ? 0 : c);
         } else if (c == '\\' && quote != '\'' && at + 1 < x.n && takes_next(quote, x.s[at + 1])) {
             w->text[w->n++] = x.s[++at];
         } else {

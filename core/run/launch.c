@@ -9,7 +9,6 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,18 +17,10 @@ static const char *const default_path =
     "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /* error: an errno to be told behind the text, or 0. Always false. */
-__attribute__((format(printf, 3, 4))) static bool fail(struct job *job, int error,
-                                                       const char *format, ...)
+static bool fail(struct job *job, int error, struct str why)
 {
-    char *text = job->outcome.error;
-    size_t size = sizeof job->outcome.error;
-    va_list args;
-    va_start(args, format);
-    int n = vsnprintf(text, size, format, args);
-    va_end(args);
-    if (error && n > 0 && (size_t)n < size) {
-        snprintf(text + n, size - (size_t)n, ": %s", strerror(error));
-    }
+    snprintf(job->outcome.error, JOB_ERROR_TEXT, "%.*s%s%s", STR_ARG(why), error ? ": " : "",
+             error ? strerrordesc_np(error) : "");
     return false;
 }
 
@@ -114,7 +105,7 @@ static bool write_script(struct arena *a, struct job *job, struct launch *out)
     struct str name = path_join(a, str_from(job->tmp), STR("script"));
     if (!file_make_dirs(FILE_CWD, str_from(job->tmp), 0700)
         || !file_write(FILE_CWD, name, job->script, 0700, false)) {
-        return fail(job, errno, "cannot write '%s'", name.s);
+        return fail(job, errno, str_printf(a, "cannot write '%s'", name.s));
     }
     out->script = name.s;
     return true;
@@ -125,11 +116,12 @@ static bool prepare_interpreter(struct arena *a, struct job *job, struct launch 
     char **argv;
     uint32_t count;
     if (!command_split_interpreter(a, job->script, 2, &argv, &count)) {
-        return fail(job, 0, "cannot run the script: its #! line names no program");
+        return fail(job, 0, STR("cannot run the script: its #! line names no program"));
     }
     out->file = find_program(a, job, argv[0]);
     if (!out->file) {
-        return fail(job, 0, "cannot find '%s', which the #! line names, in PATH", argv[0]);
+        return fail(job, 0,
+                    str_printf(a, "cannot find '%s', which the #! line names, in PATH", argv[0]));
     }
     if (!write_script(a, job, out)) {
         return false;
@@ -180,9 +172,9 @@ bool launch_prepare(struct arena *a, struct job *job, const char *mark, enum lau
     if (job->argv) {
         out->argv = job->argv;
         out->file = find_program(a, job, job->argv[0]);
-        ok = out->file || fail(job, 0, "cannot find '%s' in PATH", job->argv[0]);
+        ok = out->file || fail(job, 0, str_printf(a, "cannot find '%s' in PATH", job->argv[0]));
     } else if (str_has(job->script, '\0')) {
-        ok = fail(job, 0, "cannot run a command with a NUL byte in it");
+        ok = fail(job, 0, STR("cannot run a command with a NUL byte in it"));
     } else if (str_starts(job->script, STR("#!"))) {
         ok = prepare_interpreter(a, job, out);
     } else if (way == LAUNCH_DIRECT && prepare_simple(a, job, out)) {

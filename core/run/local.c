@@ -31,9 +31,11 @@ enum {
     DRAIN_READS = 1024, /* at most, behind a job that left a writer behind */
     MARK_TEXT = 256,
 };
-static const int64_t MS = 1000000;
-static const int64_t LEFTOVER_GRACE_NS = (int64_t)1000 * 1000000; /* for what a finished job left */
-static const int64_t GIVE_UP_NS = (int64_t)10 * 1000 * 1000000;   /* behind SIGKILL */
+#define MS ((int64_t)1000000) /* in ns, as all times here */
+#define S (1000 * MS)
+#define LEFTOVER_GRACE (1 * S) /* for what a finished job left */
+#define GIVE_UP (10 * S)       /* behind SIGKILL */
+#define SCAN_FRESH (3 * MS)
 
 struct running {
     struct local *local;
@@ -61,7 +63,10 @@ struct local {
     int was_reaper;
     int64_t grace_ns;
     posix_spawnattr_t attributes;
-    struct arena scratch;
+    struct arena scratch, scan_arena;
+    struct process *processes; /* as they were at scanned_ns; sorted by pid */
+    uint32_t process_count;
+    int64_t scanned_ns; /* CLOCK_MONOTONIC; 0: look again */
     char *buffer;
     char prefix[MARK_TEXT
                 - 32]; /* of all marks: the job that we run in ourselves, and a number of our own */
@@ -114,25 +119,21 @@ static struct running *find_mark(struct local *l, pid_t pid)
     return found;
 }
 
-struct scan {
-    struct process *all;
-    uint32_t count;
-};
-
 /* By ancestry, group, mark; one that hid all three belongs to the job that is left when all others ended. */
-static struct running *owner(struct local *l, const struct scan *s, const struct process *p)
+static struct running *owner(struct local *l, const struct process *p)
 {
     const struct process *top = p;
-    for (const struct process *q = p; q; q = process_find(s->all, s->count, q->parent)) {
-        struct running *r = find_pid(l, q->pid);
-        r = r ? r : find_group(l, q->group);
+    for (;;) {
+        struct running *r = find_pid(l, top->pid);
+        r = r ? r : find_group(l, top->group);
         if (r) {
             return r;
         }
-        top = q;
-        if (q->parent == getpid()) {
+        const struct process *parent = process_find(l->processes, l->process_count, top->parent);
+        if (!parent || parent->pid == getpid()) {
             break;
         }
+        top = parent;
     }
     struct running *r = find_mark(l, p->pid);
     if (!r && top != p) {
@@ -141,31 +142,44 @@ static struct running *owner(struct local *l, const struct scan *s, const struct
     return r ? r : l->count == 1 ? l->first : NULL;
 }
 
-/* Sends a signal (0: none) to all that lives of a job; gives how many that are. */
+/* Many jobs that are ended together share one look. An old one does no harm: who is not in it can only
+ * descend from one who is, and signals go to nobody else (process_signal). */
+static bool look(struct local *l)
+{
+    int64_t now = time_monotonic_ns();
+    if (l->scanned_ns && now - l->scanned_ns < SCAN_FRESH) {
+        return true;
+    }
+    arena_free(&l->scan_arena);
+    bool ok = process_scan(&l->scan_arena, getpid(), &l->processes, &l->process_count);
+    l->process_count = ok ? l->process_count : 0;
+    l->scanned_ns = ok ? time_monotonic_ns() : 0;
+    return ok;
+}
+
+/* Sends a signal (0: none) to all that lives of a job; gives how many that are. The group's number is its
+ * own only until its first process is reaped; then its members are addressed one by one. */
 static uint32_t signal_all(struct running *r, int signal_number)
 {
     struct local *l = r->local;
-    struct arena_mark before = arena_mark(&l->scratch);
-    struct scan s;
+    bool by_group = !r->exited || !look(l);
     uint32_t living = 0;
-    if (signal_number) {
+    if (by_group && signal_number) {
         kill(-r->pid, signal_number);
     }
-    if (!process_scan(&l->scratch, getpid(), &s.all, &s.count)) {
-        arena_reset(&l->scratch, before);
+    if (!look(l)) {
         return kill(-r->pid, 0) == 0;
     }
-    for (uint32_t i = 0; i < s.count; i++) {
-        const struct process *p = &s.all[i];
-        if (!p->below || p->dead || owner(l, &s, p) != r) {
+    for (uint32_t i = 0; i < l->process_count; i++) {
+        const struct process *p = &l->processes[i];
+        if (!p->below || p->dead || owner(l, p) != r) {
             continue;
         }
         living++;
-        if (signal_number && p->group != r->pid) {
+        if (signal_number && !(by_group && p->group == r->pid)) {
             process_signal(p, signal_number);
         }
     }
-    arena_reset(&l->scratch, before);
     return living;
 }
 
@@ -287,7 +301,7 @@ static void on_check(void *context)
     uint32_t living = signal_all(r, now >= r->kill_at_ns ? SIGKILL : 0);
     if (living == 0 && r->exited) {
         finish(r);
-    } else if (now >= r->kill_at_ns + GIVE_UP_NS) {
+    } else if (now >= r->kill_at_ns + GIVE_UP) {
         r->job->outcome.left_behind = true;
         finish(r);
     } else {
@@ -330,8 +344,7 @@ static void examine(struct running *r)
     if (!has_left_something(r)) {
         finish(r);
     } else if (!r->ending) {
-        begin_end(r,
-                  LEFTOVER_GRACE_NS < r->local->grace_ns ? LEFTOVER_GRACE_NS : r->local->grace_ns);
+        begin_end(r, LEFTOVER_GRACE < r->local->grace_ns ? LEFTOVER_GRACE : r->local->grace_ns);
     }
 }
 
@@ -359,6 +372,7 @@ static void reap(struct local *l)
         }
     }
     l->childless = pid < 0;
+    l->scanned_ns = 0;
 }
 
 /* done may start, stop and free: after each job that was looked at, from the beginning. */
@@ -386,7 +400,7 @@ static void on_child(void *context, int signal_number)
 
 static bool refuse(struct job *job, const char *why, int error)
 {
-    snprintf(job->outcome.error, JOB_ERROR_TEXT, "%s: %s", why, strerror(error));
+    snprintf(job->outcome.error, JOB_ERROR_TEXT, "%s: %s", why, strerrordesc_np(error));
     return false;
 }
 
@@ -430,7 +444,7 @@ static bool spawn_job(struct running *r, int output)
     }
     if (error) {
         snprintf(job->outcome.error, JOB_ERROR_TEXT, "cannot start '%.160s': %s", x.file,
-                 strerror(error));
+                 strerrordesc_np(error));
         return false;
     }
     return true;
@@ -535,13 +549,13 @@ static void ignore_signal(void *context, int signal_number)
 /* What hid from every job, once there is no job left. */
 static void end_strays(struct local *l)
 {
-    struct scan s;
-    if (l->childless || !has_orphans(l) || !process_scan(&l->scratch, getpid(), &s.all, &s.count)) {
+    l->scanned_ns = 0;
+    if (!has_orphans(l) || !look(l)) {
         return;
     }
-    for (uint32_t i = 0; i < s.count; i++) {
-        if (s.all[i].below && !s.all[i].dead) {
-            process_signal(&s.all[i], SIGKILL);
+    for (uint32_t i = 0; i < l->process_count; i++) {
+        if (l->processes[i].below && !l->processes[i].dead) {
+            process_signal(&l->processes[i], SIGKILL);
         }
     }
     reap(l);
@@ -564,6 +578,7 @@ static void local_close(struct runner *runner)
         close(l->children_fd);
     }
     arena_free(&l->scratch);
+    arena_free(&l->scan_arena);
     mem_free(l->buffer);
     mem_free(l);
 }
@@ -592,7 +607,7 @@ static void init_attributes(posix_spawnattr_t *attributes)
 static void init_marks(struct local *l)
 {
     uint64_t random = (uint64_t)getpid();
-    const char *outer = getenv("PAWL_JOB");
+    const char *outer = getenv("PAWL_JOB"); /* NOLINT(concurrency-mt-unsafe): nobody sets it */
     ssize_t got = getrandom(&random, sizeof random, 0);
     (void)got; /* the pid will do */
     bool nested = outer && strlen(outer) < sizeof l->prefix - 20;
@@ -611,7 +626,7 @@ struct runner *local_open(struct loop *loop)
                         .loop = loop,
                         .null_fd = null_fd,
                         .children_fd = process_children_open(),
-                        .grace_ns = LOCAL_GRACE_S * 1000 * MS};
+                        .grace_ns = LOCAL_GRACE_S * S};
     if (!loop_add_signal(loop, SIGCHLD, on_child, l)) {
         int error = errno;
         close(null_fd);

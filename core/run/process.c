@@ -102,7 +102,7 @@ bool process_scan(struct arena *a, pid_t root, struct process **out, uint32_t *c
     }
     VEC(struct process) all = {0};
     const struct dirent *e;
-    while ((e = readdir(proc)) != NULL) {
+    while ((e = readdir(proc)) != NULL) { /* NOLINT(concurrency-mt-unsafe) */
         int64_t pid;
         struct process p;
         if (str_parse_i64(str_from(e->d_name), &pid) && read_stat((pid_t)pid, &p)) {
