@@ -105,7 +105,8 @@ bool known_find(const struct known *k, const struct ref *ref, struct pack_run *a
 
 void known_forget_pack(struct known *k, const struct pack_id *pack)
 {
-    k->packs[known_pack_index(k, pack)].gone = true;
+    uint32_t i = known_pack_index(k, pack); /* may move packs */
+    k->packs[i].gone = true;
 }
 
 bool known_is_gone(const struct known *k, const struct pack_id *pack)
@@ -120,7 +121,8 @@ bool known_is_gone(const struct known *k, const struct pack_id *pack)
 
 bool known_learn(struct known *k, const struct pack_id *pack)
 {
-    struct known_pack *known = &k->packs[known_pack_index(k, pack)];
+    uint32_t i = known_pack_index(k, pack); /* may move packs */
+    struct known_pack *known = &k->packs[i];
     bool news = !known->gone && !known->learned;
     known->learned = true;
     return news;
