@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: MIT */
+/* Several paths appear together, and a failure takes back what was done. */
+#include "cache/stage.h"
+#include "sandbox.h"
+
+static void stage_text(struct sandbox *s, struct stage *stage, const char *path, const char *text)
+{
+    struct str temp;
+    assert_true(stage_add(stage, str_from(path), false, &temp));
+    assert_false(sandbox_has(s, str_c(&s->arena, temp)));
+    sandbox_text(s, str_c(&s->arena, temp), text);
+}
+
+static void stage_all_appear(void **state)
+{
+    struct sandbox *s = *state;
+    struct stage stage;
+    stage_init(&stage, s->root, &s->arena);
+    sandbox_text(s, "old", "old");
+    stage_text(s, &stage, "old", "new");
+    stage_text(s, &stage, "some/where/new", "new");
+    sandbox_expect(s, "old", "old", 3);
+    assert_true(stage_commit(&stage));
+    stage_end(&stage);
+    sandbox_expect(s, "old", "new", 3);
+    sandbox_expect(s, "some/where/new", "new", 3);
+    assert_int_equal(sandbox_count(s, "work"), 2);
+    assert_int_equal(sandbox_count(s, "work/some/where"), 1);
+}
+
+static void stage_nothing_remains_without_commit(void **state)
+{
+    struct sandbox *s = *state;
+    struct stage stage;
+    stage_init(&stage, s->root, &s->arena);
+    sandbox_text(s, "old", "old");
+    stage_text(s, &stage, "old", "new");
+    stage_text(s, &stage, "new", "new");
+    stage_end(&stage);
+    sandbox_expect(s, "old", "old", 3);
+    assert_int_equal(sandbox_count(s, "work"), 1);
+}
+
+/* The third has no temporary: what the first two did is undone. */
+static void stage_failure_takes_all_back(void **state)
+{
+    struct sandbox *s = *state;
+    struct stage stage;
+    struct str temp;
+    stage_init(&stage, s->root, &s->arena);
+    sandbox_text(s, "a", "old");
+    stage_text(s, &stage, "a", "new");
+    stage_text(s, &stage, "b", "new");
+    assert_true(stage_add(&stage, STR("c"), false, &temp));
+    assert_false(stage_commit(&stage));
+    assert_true(str_eq(stage.failed, STR("c")));
+    stage_end(&stage);
+    sandbox_expect(s, "a", "old", 3);
+    assert_int_equal(sandbox_count(s, "work"), 1);
+}
+
+static void stage_parent_that_is_a_file_fails(void **state)
+{
+    struct sandbox *s = *state;
+    struct stage stage;
+    struct str temp;
+    stage_init(&stage, s->root, &s->arena);
+    sandbox_text(s, "file", "x");
+    assert_false(stage_add(&stage, STR("file/below"), false, &temp));
+    stage_end(&stage);
+}
+
+int main(void)
+{
+#define TEST(f) cmocka_unit_test_setup_teardown(f, sandbox_begin, sandbox_end)
+    const struct CMUnitTest tests[] = {
+        TEST(stage_all_appear),
+        TEST(stage_nothing_remains_without_commit),
+        TEST(stage_failure_takes_all_back),
+        TEST(stage_parent_that_is_a_file_fails),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
