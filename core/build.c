@@ -104,7 +104,7 @@ static void count_result(struct event_counts *c, enum event_result r)
 static void remember_run_step(struct building *b, const struct graph_step *step,
                               const struct ending *e)
 {
-    if (e->result == EVENT_UP_TO_DATE && step->metrics.n == 0)
+    if (e->result == EVENT_UP_TO_DATE && step->metrics.n == 0 && step->price <= 0)
         return;
     struct record record;
     const struct record *r = NULL;

@@ -1,0 +1,367 @@
+/* SPDX-License-Identifier: MIT */
+/* Tables of text; widths are counted in characters, not bytes. */
+#include "core/ui/report.h"
+
+#include <time.h>
+
+#include "core/base/table.h"
+
+/* ---- tables ---- */
+
+/* Rows of cells, all in one arena; printed with columns as wide as their widest cell. */
+struct sheet {
+    struct arena *arena;
+    uint32_t columns;
+    VEC(struct str) cells;
+    uint32_t right; /* bit i: column i is aligned to the right */
+};
+
+static uint32_t width_of(struct str x)
+{
+    uint32_t n = 0;
+    for (size_t i = 0; i < x.n; i++)
+        n += ((unsigned char)x.s[i] & 0xc0) != 0x80;
+    return n;
+}
+
+static void add_cell(struct sheet *s, struct str x)
+{
+    struct buf b;
+    buf_init(&b, BUF_TEXT_LIMIT);
+    str_put_visible(&b, x);
+    *VEC_PUSH(s->arena, &s->cells) = str_copy(s->arena, buf_str(&b));
+    buf_free(&b);
+}
+
+static void put_cell(struct buf *b, struct str x, uint32_t width, bool right, bool last)
+{
+    uint32_t pad = width > width_of(x) ? width - width_of(x) : 0;
+    for (uint32_t i = 0; i < pad && right; i++)
+        buf_put_char(b, ' ');
+    buf_put_str(b, x);
+    for (uint32_t i = 0; i < pad && !right && !last; i++)
+        buf_put_char(b, ' ');
+    buf_put_str(b, last ? STR("\n") : STR("  "));
+}
+
+static void put_sheet(struct buf *b, const struct sheet *s)
+{
+    uint32_t *widths = ARENA_ARRAY(s->arena, uint32_t, s->columns + 1);
+    for (uint32_t i = 0; i < s->cells.n; i++) {
+        uint32_t w = width_of(s->cells.at[i]);
+        if (w > widths[i % s->columns])
+            widths[i % s->columns] = w;
+    }
+    for (uint32_t i = 0; i < s->cells.n; i++) {
+        uint32_t column = i % s->columns;
+        put_cell(b, s->cells.at[i], widths[column], column < 32 && (s->right >> column & 1), column + 1 == s->columns);
+    }
+}
+
+static struct str duration_text(struct arena *a, int64_t ns)
+{
+    struct buf b;
+    buf_init(&b, 64);
+    str_put_duration(&b, ns);
+    struct str text = str_copy(a, buf_str(&b));
+    buf_free(&b);
+    return text;
+}
+
+static struct str time_text(struct arena *a, int64_t ms)
+{
+    time_t seconds = (time_t)(ms / 1000);
+    struct tm tm;
+    char text[32] = "";
+    if (localtime_r(&seconds, &tm))
+        (void)strftime(text, sizeof text, "%Y-%m-%d %H:%M:%S", &tm);
+    return str_copy(a, str_from(text));
+}
+
+static void put_member(struct buf *b, const char *name, struct str value)
+{
+    buf_printf(b, ",\"%s\":", name);
+    str_put_json(b, value);
+}
+
+static void put_seconds(struct buf *b, const char *name, int64_t ns)
+{
+    buf_printf(b, ",\"%s\":", name);
+    str_put_double(b, (double)(ns / 1000000) / 1000);
+}
+
+/* ---- list ---- */
+
+void report_steps(struct buf *b, const struct graph *g, const struct step_list *steps, const struct report_options *o)
+{
+    struct arena scratch = {0};
+    struct sheet s = {.arena = &scratch, .columns = 2};
+    for (uint32_t i = 0; i < steps->n; i++) {
+        const struct graph_step *step = graph_step(g, steps->at[i]);
+        struct str name = graph_text(g, step->name);
+        if (o->bare) {
+            buf_printf(b, "%.*s\n", STR_ARG(name));
+        } else if (o->json) {
+            buf_put_str(b, STR("{\"step\":"));
+            str_put_json(b, name);
+            put_member(b, "about", graph_text(g, step->about));
+            buf_put_str(b, STR(",\"outputs\":["));
+            for (uint32_t k = 0; k < step->outputs.n; k++) {
+                buf_put_str(b, k ? STR(",") : STR(""));
+                str_put_json(b, graph_path(g, g->outputs[step->outputs.first + k].file));
+            }
+            buf_put_str(b, STR("]}\n"));
+        } else {
+            add_cell(&s, name);
+            add_cell(&s, graph_text(g, step->about));
+        }
+    }
+    if (s.cells.n)
+        put_sheet(b, &s);
+    arena_free(&scratch);
+}
+
+/* ---- runs ---- */
+
+static void put_pairs(struct buf *b, const char *name, const struct record_metric *at, uint32_t count)
+{
+    buf_printf(b, ",\"%s\":{", name);
+    for (uint32_t i = 0; i < count; i++) {
+        buf_put_str(b, i ? STR(",") : STR(""));
+        str_put_json(b, at[i].name);
+        buf_put_char(b, ':');
+        str_put_json(b, at[i].text);
+    }
+    buf_put_char(b, '}');
+}
+
+static void put_run_json(struct buf *b, const struct state_run *r)
+{
+    buf_put_str(b, STR("{\"run\":"));
+    str_put_json(b, r->id);
+    put_member(b, "pipeline", r->pipeline);
+    put_member(b, "targets", r->targets);
+    buf_printf(b, ",\"started_ms\":%lld", (long long)r->started_ms);
+    put_seconds(b, "seconds", r->duration_ns);
+    put_seconds(b, "saved_seconds", r->saved_ns);
+    buf_printf(b, ",\"ran\":%u,\"restored\":%u,\"up_to_date\":%u,\"skipped\":%u,\"failed\":%u,\"interrupted\":%s", r->ran,
+               r->restored, r->up_to_date, r->skipped, r->failed, r->interrupted ? "true" : "false");
+    put_pairs(b, "params", r->params, r->param_count);
+    buf_put_str(b, STR(",\"metrics\":{"));
+    bool any = false;
+    for (uint32_t i = 0; i < r->step_count; i++)
+        for (uint32_t k = 0; k < r->steps[i].metric_count; k++) {
+            struct arena scratch = {0};
+            buf_put_str(b, any ? STR(",") : STR(""));
+            str_put_json(b, str_join3(&scratch, r->steps[i].name, STR("."), r->steps[i].metrics[k].name));
+            buf_put_char(b, ':');
+            str_put_json(b, r->steps[i].metrics[k].text);
+            any = true;
+            arena_free(&scratch);
+        }
+    buf_put_str(b, STR("}}\n"));
+}
+
+static const char *how_it_ended(const struct state_run *r)
+{
+    return r->interrupted ? "interrupted" : r->failed ? "failed" : "good";
+}
+
+void report_runs(struct buf *b, const struct state_run *runs, uint32_t count, const struct report_options *o)
+{
+    struct arena scratch = {0};
+    static const char *const heads[] = {"run", "started", "took", "ran", "restored", "up to date", "skipped", "failed",
+                                        "end", "targets"};
+    struct sheet s = {.arena = &scratch, .columns = 10, .right = 0xfc};
+    for (uint32_t i = 0; i < s.columns; i++)
+        add_cell(&s, str_from(heads[i]));
+    for (uint32_t i = 0; i < count; i++) {
+        const struct state_run *r = &runs[i];
+        if (o->json) {
+            put_run_json(b, r);
+            continue;
+        }
+        add_cell(&s, r->id);
+        add_cell(&s, time_text(&scratch, r->started_ms));
+        add_cell(&s, duration_text(&scratch, r->duration_ns));
+        const uint32_t counts[] = {r->ran, r->restored, r->up_to_date, r->skipped, r->failed};
+        for (uint32_t k = 0; k < 5; k++)
+            add_cell(&s, str_printf(&scratch, "%u", counts[k]));
+        add_cell(&s, str_from(how_it_ended(r)));
+        add_cell(&s, r->targets);
+    }
+    if (!o->json)
+        put_sheet(b, &s);
+    arena_free(&scratch);
+}
+
+/* ---- stats ---- */
+
+void report_stats(struct buf *b, const struct state_run *runs, uint32_t count, const struct report_options *o)
+{
+    uint64_t ran = 0, restored = 0, up_to_date = 0, failed = 0;
+    int64_t saved_ns = 0, spent_ns = 0;
+    double money = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct state_run *r = &runs[i];
+        ran += r->ran;
+        restored += r->restored;
+        up_to_date += r->up_to_date;
+        failed += r->failed;
+        saved_ns += r->saved_ns;
+        for (uint32_t k = 0; k < r->step_count; k++) {
+            const struct state_run_step *s = &r->steps[k];
+            if (str_eq(s->result, STR("ran")))
+                spent_ns += s->duration_ns;
+            money += s->price * (double)s->saved_ns / 3.6e12;
+        }
+    }
+    uint64_t all = ran + restored + up_to_date;
+    double rate = all ? 100.0 * (double)(restored + up_to_date) / (double)all : 0;
+    if (o->json) {
+        buf_printf(b, "{\"runs\":%u,\"ran\":%llu,\"restored\":%llu,\"up_to_date\":%llu,\"failed\":%llu", count,
+                   (unsigned long long)ran, (unsigned long long)restored, (unsigned long long)up_to_date,
+                   (unsigned long long)failed);
+        buf_printf(b, ",\"hit_rate\":%.4f", rate / 100);
+        put_seconds(b, "spent_seconds", spent_ns);
+        put_seconds(b, "saved_seconds", saved_ns);
+        buf_printf(b, ",\"saved_money\":%.2f}\n", money);
+        return;
+    }
+    struct arena scratch = {0};
+    buf_printf(b, "runs         %u\n", count);
+    buf_printf(b, "steps        %llu ran, %llu restored, %llu up to date, %llu failed\n", (unsigned long long)ran,
+               (unsigned long long)restored, (unsigned long long)up_to_date, (unsigned long long)failed);
+    buf_printf(b, "hit rate     %.1f %%\n", rate);
+    buf_printf(b, "time spent   %.*s\n", STR_ARG(duration_text(&scratch, spent_ns)));
+    buf_printf(b, "time saved   %.*s\n", STR_ARG(duration_text(&scratch, saved_ns)));
+    if (money > 0)
+        buf_printf(b, "money saved  %.2f (by the steps' price for an hour)\n", money);
+    arena_free(&scratch);
+}
+
+/* ---- diff and metrics ---- */
+
+/* All figures of a run by name: parameters, and metrics as STEP.NAME. */
+struct figures {
+    struct table names;
+    VEC(struct str) values;
+};
+
+static void add_figure(struct figures *f, struct arena *a, struct str name, struct str value)
+{
+    bool is_new;
+    uint32_t n = table_add(&f->names, name, &is_new);
+    if (is_new)
+        (void)VEC_PUSH(a, &f->values);
+    f->values.at[n] = value;
+}
+
+static void add_metrics(struct figures *f, struct arena *a, const struct state_run *r)
+{
+    for (uint32_t i = 0; i < r->step_count; i++)
+        for (uint32_t k = 0; k < r->steps[i].metric_count; k++)
+            add_figure(f, a, str_join3(a, r->steps[i].name, STR("."), r->steps[i].metrics[k].name),
+                       r->steps[i].metrics[k].text);
+}
+
+static void put_two(struct buf *b, struct arena *a, const char *kind, const struct figures f[2], const struct report_options *o,
+                    struct sheet *s)
+{
+    struct table all;
+    table_init(&all, a);
+    for (uint32_t side = 0; side < 2; side++)
+        for (uint32_t i = 0; i < f[side].names.count; i++)
+            (void)table_add(&all, f[side].names.keys[i], NULL);
+    for (uint32_t i = 0; i < all.count; i++) {
+        struct str value[2];
+        bool has[2];
+        for (uint32_t side = 0; side < 2; side++) {
+            uint32_t n = table_find(&f[side].names, all.keys[i]);
+            has[side] = n != TABLE_NONE;
+            value[side] = has[side] ? f[side].values.at[n] : STR("-");
+        }
+        bool changed = has[0] != has[1] || !str_eq(value[0], value[1]);
+        if (!o->json) {
+            add_cell(s, changed ? STR("*") : STR(" "));
+            add_cell(s, str_from(kind));
+            add_cell(s, all.keys[i]);
+            add_cell(s, value[0]);
+            add_cell(s, value[1]);
+            continue;
+        }
+        buf_printf(b, "{\"kind\":\"%s\",\"name\":", kind);
+        str_put_json(b, all.keys[i]);
+        if (has[0])
+            put_member(b, "before", value[0]);
+        if (has[1])
+            put_member(b, "after", value[1]);
+        buf_printf(b, ",\"changed\":%s}\n", changed ? "true" : "false");
+    }
+}
+
+void report_diff(struct buf *b, const struct state_run *before, const struct state_run *after, const struct report_options *o)
+{
+    struct arena a = {0};
+    const struct state_run *runs[2] = {before, after};
+    struct figures params[2] = {{.names = {0}}}, metrics[2] = {{.names = {0}}};
+    struct sheet s = {.arena = &a, .columns = 5};
+    for (uint32_t side = 0; side < 2; side++) {
+        table_init(&params[side].names, &a);
+        table_init(&metrics[side].names, &a);
+        for (uint32_t i = 0; i < runs[side]->param_count; i++)
+            add_figure(&params[side], &a, runs[side]->params[i].name, runs[side]->params[i].text);
+        add_metrics(&metrics[side], &a, runs[side]);
+    }
+    add_cell(&s, STR(""));
+    add_cell(&s, STR(""));
+    add_cell(&s, STR(""));
+    add_cell(&s, before->id);
+    add_cell(&s, after->id);
+    put_two(b, &a, "param", params, o, &s);
+    put_two(b, &a, "metric", metrics, o, &s);
+    if (!o->json)
+        put_sheet(b, &s);
+    arena_free(&a);
+}
+
+static bool is_asked_for(struct str name, const struct str *steps, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (str_eq(name, steps[i]) || (str_starts(name, steps[i]) && name.n > steps[i].n && name.s[steps[i].n] == '['))
+            return true;
+    return count == 0;
+}
+
+void report_metrics(struct buf *b, const struct state_run *runs, uint32_t count, const struct str *steps,
+                    uint32_t step_count, const struct report_options *o)
+{
+    struct arena a = {0};
+    struct sheet s = {.arena = &a, .columns = 5};
+    static const char *const heads[] = {"run", "started", "step", "metric", "value"};
+    for (uint32_t i = 0; i < s.columns; i++)
+        add_cell(&s, str_from(heads[i]));
+    for (uint32_t i = 0; i < count; i++)
+        for (uint32_t k = 0; k < runs[i].step_count; k++) {
+            const struct state_run_step *step = &runs[i].steps[k];
+            for (uint32_t m = 0; m < step->metric_count && is_asked_for(step->name, steps, step_count); m++) {
+                if (o->json) {
+                    buf_put_str(b, STR("{\"run\":"));
+                    str_put_json(b, runs[i].id);
+                    put_member(b, "step", step->name);
+                    put_member(b, "metric", step->metrics[m].name);
+                    put_member(b, "value", step->metrics[m].text);
+                    buf_put_str(b, STR("}\n"));
+                    continue;
+                }
+                add_cell(&s, runs[i].id);
+                add_cell(&s, time_text(&a, runs[i].started_ms));
+                add_cell(&s, step->name);
+                add_cell(&s, step->metrics[m].name);
+                add_cell(&s, step->metrics[m].text);
+            }
+        }
+    if (!o->json)
+        put_sheet(b, &s);
+    arena_free(&a);
+}
