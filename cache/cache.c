@@ -6,6 +6,7 @@
 #include "cache/depot_dir.h"
 #include "cache/fetch.h"
 #include "cache/inside.h"
+#include "cache/stock.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -85,13 +86,43 @@ struct cache *cache_open(const struct cache_options *options, struct diags *note
     return c;
 }
 
+/* Bytes that are not on their way out already. */
+static uint64_t standing_bytes(const struct manifest *m, const struct stock *stock)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < stock->packs.n; i++) {
+        const struct view_pack *p = view_find_pack(&m->view, &stock->packs.at[i].id);
+        bytes += p && p->condemned_ms ? 0 : stock->packs.at[i].size;
+    }
+    return bytes;
+}
+
+/* Merges by chance, and collects where the folder has outgrown its bound. */
+static void tidy(struct cache *c, struct diags *notes)
+{
+    struct stock stock;
+    bool ok = cache_compact(c, false, notes);
+    if (!ok || !c->options.max_bytes || !stock_read(&stock, &c->manifest, notes)) {
+        return;
+    }
+    bool outgrown = standing_bytes(&c->manifest, &stock) > c->options.max_bytes;
+    stock_free(&stock);
+    if (outgrown) {
+        struct cache_gc_options o = {.max_bytes = c->options.max_bytes};
+        struct cache_gc_report report;
+        ok = cache_gc(c, &o, &report, notes);
+        (void)ok; /* told; the next build tries again */
+    }
+}
+
 void cache_close(struct cache *c, struct diags *notes)
 {
     if (!c) {
         return;
     }
-    bool ok = cache_flush(c, true, notes);
-    (void)ok; /* told; there is nothing else to be done */
+    if (cache_flush(c, true, notes) && c->sequence > 0) {
+        tidy(c, notes);
+    }
     if (c->store_open) {
         store_free(&c->store);
     }
