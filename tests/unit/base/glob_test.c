@@ -195,6 +195,82 @@ static void path_text_matches_as_on_disk(void **state)
     assert_false(path_matches(STR("*/*"), STR("a/")));
 }
 
+/* The plainest thing that could be right: * as "none, or one and again", within a name of a and b. */
+static bool naive(const char *p, const char *s)
+{
+    if (*p == '*') {
+        return naive(p + 1, s) || (*s && naive(p, s + 1));
+    }
+    if (*p == '\0' || *s == '\0') {
+        return *p == *s;
+    }
+    return (*p == '?' || *p == *s) && naive(p + 1, s + 1);
+}
+
+/* The same for whole paths, one character a name; D stands for **. */
+static bool naive_path(const char *p, const char *s)
+{
+    if (*p == 'D') {
+        /* The last ** stands for folders, and a name behind it. */
+        return (p[1] ? naive_path(p + 1, s) : s[0] && !s[1]) || (*s && naive_path(p, s + 1));
+    }
+    if (*p == '\0' || *s == '\0') {
+        return *p == *s;
+    }
+    return (*p == '?' || *p == *s) && naive_path(p + 1, s + 1);
+}
+
+/* n-th word of the alphabet, without the end; a slash between letters if wanted. */
+static void spell(unsigned n, const char *alphabet, bool slashes, char out[64])
+{
+    unsigned base = (unsigned)strlen(alphabet);
+    size_t at = 0;
+    for (; n > 0; n = (n - 1) / base) {
+        if (slashes && at > 0) {
+            out[at++] = '/';
+        }
+        char c = alphabet[(n - 1) % base];
+        out[at++] = c == 'D' ? '*' : c;
+        if (c == 'D') {
+            out[at++] = '*';
+        }
+    }
+    out[at] = '\0';
+}
+
+static void path_matches_as_a_naive_matcher_does(void **state)
+{
+    (void)state;
+    char pattern[64];
+    char plain[64];
+    char text[64];
+    char flat[64];
+    for (unsigned i = 1; i < 1400; i++) {
+        for (unsigned k = 1; k < 128; k++) {
+            spell(i, "*a?b", false, pattern);
+            spell(k, "ab", false, text);
+            /* ** as a whole is another thing */
+            if (strcmp(pattern, "**") != 0) {
+                assert_int_equal(path_matches(str_from(pattern), str_from(text)),
+                                 naive(pattern, text));
+            }
+            spell(i, "Da?b", true, pattern);
+            spell(k, "ab", true, text);
+            spell(k, "ab", false, flat);
+            size_t n = 0;
+            for (const char *p = pattern; *p; p++) {
+                bool deep = p[0] == '*' && p[1] == '*';
+                plain[n] = deep ? 'D' : *p;
+                n += *p != '/';
+                p += deep;
+            }
+            plain[n] = '\0';
+            assert_int_equal(path_matches(str_from(pattern), str_from(text)),
+                             naive_path(plain, flat));
+        }
+    }
+}
+
 static void glob_of_many_stars_ends(void **state)
 {
     struct box *b = *state;
@@ -217,6 +293,7 @@ int main(void)
         CASE(glob_classes_and_single_characters),
         CASE(glob_says_what_is_malformed),
         CASE(path_text_matches_as_on_disk),
+        CASE(path_matches_as_a_naive_matcher_does),
         CASE(glob_of_many_stars_ends),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -418,6 +418,22 @@ static void local_job_that_ignores_the_signal_is_killed(void **state)
     assert_int_equal(count_processes("sleep 3122"), 0);
 }
 
+static void local_job_that_never_rests_is_ended(void **state)
+{
+    struct box *b = *state;
+    local_set_grace(b->runner, S / 4);
+    struct job job = make_job(
+        b,
+        "trap '' TERM; (trap '' TERM; while :; do setsid sleep 3128 & sleep 0.01; done) &\n"
+        "(trap '' TERM; while :; do (setsid setsid sh -c 'sleep 3128; sleep 3128' &); done) & wait");
+    job.timeout_ns = S / 4;
+    run(b, &job);
+    assert_true(job.outcome.timed_out);
+    assert_false(job.outcome.left_behind);
+    assert_int_equal(count_processes("sleep 3128"), 0);
+    assert_int_equal(count_processes("setsid"), 0);
+}
+
 static void local_stopped_process_is_ended(void **state)
 {
     struct box *b = *state;
@@ -582,6 +598,7 @@ int main(void)
         CASE(local_job_gets_no_descriptors_of_ours),
         CASE(local_timeout_ends_all_that_was_started),
         CASE(local_job_that_ignores_the_signal_is_killed),
+        CASE(local_job_that_never_rests_is_ended),
         CASE(local_stopped_process_is_ended),
         CASE(local_stop_is_told_and_the_handler_may_run),
         CASE(local_second_stop_kills_at_once),
