@@ -108,17 +108,17 @@ statement:
     }
   | template_head '{' items '}' {
         struct ast_template *t = &tree_statement(p, AST_TEMPLATE, p->open_span, @$)->as.template;
-        *t = (struct ast_template){.name = $1, .items = p->items, .body = {@2.source, @2.begin, @4.end}};
+        *t = (struct ast_template){.name = $1, .items = tree_items(p), .body = {@2.source, @2.begin, @4.end}};
     }
   | template_head '(' parameters_opt ')' '{' items '}' {
         struct ast_template *t = &tree_statement(p, AST_TEMPLATE, p->open_span, @$)->as.template;
         *t = (struct ast_template){.name = $1, .parens = true, .params = $parameters_opt,
-                                   .items = p->items, .body = {@5.source, @5.begin, @7.end}};
+                                   .items = tree_items(p), .body = {@5.source, @5.begin, @7.end}};
     }
   | "use" use { tree_statement(p, AST_USE, @1, @$)->as.use = $use; }
   | step_head fors where_opt '{' items '}' {
         tree_statement(p, AST_STEP, p->open_span, @$)->as.step =
-            (struct ast_step){.name = $1, .fors = $fors, .where = $where_opt, .items = p->items,
+            (struct ast_step){.name = $1, .fors = $fors, .where = $where_opt, .items = tree_items(p),
                               .body = {@4.source, @4.begin, @6.end}};
     }
   | "group" word '=' '[' refs_opt ']' {

@@ -29,6 +29,10 @@ static bool check_bytes(struct str text, uint32_t source, struct diags *d)
 {
     size_t at = 0;
     while (at < text.n) {
+        if (text.s[at] >= ' ' && text.s[at] < 0x7f) {
+            at++;
+            continue;
+        }
         size_t n = utf8_length(text, at);
         struct span span = {source, (uint32_t)at, (uint32_t)at + 1};
         if (n == 0) {

@@ -5,6 +5,11 @@
 
 #include "parser/literal.h"
 
+/* Most lists in a file have one entry: the first takes room for one only. */
+#define PUSH(a, vec, type)                                                                         \
+    (*((vec)->cap == 0 ? ((vec)->at = ARENA_NEW(a, type), (vec)->cap = 1, (vec)->n = 1, (vec)->at) \
+                       : VEC_PUSH(a, vec)))
+
 static struct str text_at(const struct parse *p, struct span at)
 {
     return str_sub(p->text, at.begin, at.end - at.begin);
@@ -202,7 +207,7 @@ struct ast_parts tree_part_text(struct parse *p, struct ast_parts parts, struct 
     if (parts.n > 0 && !parts.at[parts.n - 1].expr) {
         parts.at[parts.n - 1].span.end = at.end;
     } else {
-        VEC_PUSH(p->arena, &parts)->span = at;
+        PUSH(p->arena, &parts, struct ast_part) = (struct ast_part){.span = at};
     }
     return parts;
 }
@@ -210,7 +215,7 @@ struct ast_parts tree_part_text(struct parse *p, struct ast_parts parts, struct 
 struct ast_parts tree_part_expr(struct parse *p, struct ast_parts parts, struct ast_expr *e,
                                 struct span at)
 {
-    *VEC_PUSH(p->arena, &parts) = (struct ast_part){.expr = e, .span = at};
+    PUSH(p->arena, &parts, struct ast_part) = (struct ast_part){.expr = e, .span = at};
     return parts;
 }
 
@@ -264,13 +269,13 @@ struct ast_name tree_word(struct parse *p, struct span at)
 
 struct ast_names tree_names(struct parse *p, struct ast_names list, struct ast_name name)
 {
-    *VEC_PUSH(p->arena, &list) = name;
+    PUSH(p->arena, &list, struct ast_name) = name;
     return list;
 }
 
 struct ast_exprs tree_exprs(struct parse *p, struct ast_exprs list, struct ast_expr *e)
 {
-    *VEC_PUSH(p->arena, &list) = e;
+    PUSH(p->arena, &list, struct ast_expr *) = e;
     return list;
 }
 
@@ -281,7 +286,7 @@ struct ast_binding tree_binding(struct ast_name name, struct ast_expr *value, st
 
 struct ast_bindings tree_bindings(struct parse *p, struct ast_bindings list, struct ast_binding b)
 {
-    *VEC_PUSH(p->arena, &list) = b;
+    PUSH(p->arena, &list, struct ast_binding) = b;
     return list;
 }
 
@@ -297,7 +302,7 @@ struct ast_block tree_block_off(struct span at)
 
 struct ast_fors tree_fors(struct parse *p, struct ast_fors list, struct ast_for f)
 {
-    *VEC_PUSH(p->arena, &list) = f;
+    PUSH(p->arena, &list, struct ast_for) = f;
     return list;
 }
 
@@ -334,9 +339,19 @@ struct ast_item *tree_item(struct parse *p, enum ast_item_kind kind, struct span
 void tree_open(struct parse *p, struct ast_name name, struct span keyword)
 {
     tree_decode_pending(p);
-    p->items = (struct ast_items){NULL, 0, 0};
+    p->items.n = 0;
     p->open_name = name;
     p->open_span = keyword;
+}
+
+struct ast_items tree_items(struct parse *p)
+{
+    struct ast_items kept = {NULL, p->items.n, p->items.n};
+    if (kept.n > 0) {
+        kept.at =
+            arena_copy(p->arena, p->items.at, kept.n * sizeof *kept.at, _Alignof(struct ast_item));
+    }
+    return kept;
 }
 
 enum ast_type tree_type(struct parse *p, struct ast_name name)

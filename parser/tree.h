@@ -110,6 +110,7 @@ enum ast_type tree_type(struct parse *p, struct ast_name name);
 struct ast_expr *tree_command(struct ast_expr *e);
 /* Items of a step or template begin; they are in p->items until the next begin. */
 void tree_open(struct parse *p, struct ast_name name, struct span keyword);
+struct ast_items tree_items(struct parse *p); /* those read since, to keep */
 /* Decodes the strings of what was finished; forgets those of what was not. */
 void tree_decode_pending(struct parse *p);
 void tree_drop_pending(struct parse *p);
