@@ -302,6 +302,7 @@ static void put_value(struct shell_scan *s, const struct value *v)
     enum shell_place place = shell_top(s)->place;
     bool bare = place == SHELL_PLACE_BARE || place == SHELL_PLACE_PAREN || place == SHELL_PLACE_SUB;
     v = v->unquoted ? v->unquoted : v;
+    s->line_has_value = true;
     if (s->lost && place != SHELL_PLACE_COMMENT) {
         fail_place(s, s->lost);
         return;
@@ -456,6 +457,18 @@ static bool is_one_of(struct str name, const char *const *names)
     return false;
 }
 
+static struct str next_word(struct str *line)
+{
+    size_t n = 0;
+    *line = str_trim(*line);
+    while (n < line->n && line->s[n] != ' ' && line->s[n] != '\t') {
+        n++;
+    }
+    struct str word = str_sub(*line, 0, n);
+    *line = str_tail(*line, n);
+    return word;
+}
+
 enum shell_kind shell_kind_of(struct str text)
 {
     static const char *const posix[] = {"sh", "dash", "ash", "busybox", NULL};
@@ -463,25 +476,20 @@ enum shell_kind shell_kind_of(struct str text)
     if (!str_starts(text, STR("#!"))) {
         return SHELL_POSIX;
     }
-    struct str rest = str_tail(text, 2), line, word;
+    struct str rest = str_tail(text, 2), line = STR_NONE;
     if (!str_cut(&rest, '\n', &line)) {
-        line = STR_NONE;
+        return SHELL_NONE;
     }
     bool env = false;
-    while (str_cut(&line, ' ', &word)) {
-        word = str_trim(word);
-        bool skip = word.n == 0 || (env && (word.s[0] == '-' || str_has(word, '=')));
-        if (skip) {
-            continue;
-        }
+    for (struct str word; (word = next_word(&line)).n > 0;) {
         struct str name = path_basename(word);
         if (!env && str_eq(name, STR("env"))) {
             env = true;
-            continue;
+        } else if (!env || (word.s[0] != '-' && !str_has(word, '='))) {
+            return is_one_of(name, posix)  ? SHELL_POSIX
+                   : is_one_of(name, bash) ? SHELL_BASH
+                                           : SHELL_NONE;
         }
-        return is_one_of(name, posix)  ? SHELL_POSIX
-               : is_one_of(name, bash) ? SHELL_BASH
-                                       : SHELL_NONE;
     }
     return SHELL_NONE;
 }

@@ -129,7 +129,7 @@ void shell_put_value_char(struct shell_scan *s, char c)
         }
     }
     shell_put(s, c);
-    s->line_has_value = c != '\n';
+    s->line_has_value = true; /* also of the line that it begins */
 }
 
 /* ---- text: dollars ---- */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Values in shell text, held against real shells: whatever the value and wherever it stands, what arrives is
  * its text. Thousands of commands are run by one shell each, and one by one only where something differs. */
+#include "core/function.h"
 #include "core/shell.h"
 
 #include <setjmp.h>
@@ -339,30 +340,231 @@ static bool there_is(const char *shell)
 static void shell_values_arrive_in_dash(void **state)
 {
     if (there_is("dash")) {
-        try_all(*state, "dash", SHELL_POSIX, 70);
+        try_all(*state, "dash", SHELL_POSIX, 50);
     }
 }
 
 static void shell_values_arrive_in_bash(void **state)
 {
     if (there_is("bash")) {
-        try_all(*state, "LC_ALL=C.UTF-8 bash", SHELL_BASH, 70);
+        try_all(*state, "LC_ALL=C.UTF-8 bash", SHELL_BASH, 50);
     }
 }
 
 static void shell_values_for_sh_arrive_in_bash(void **state)
 {
     if (there_is("bash")) {
-        try_all(*state, "LC_ALL=C bash --posix", SHELL_POSIX, 70);
+        try_all(*state, "LC_ALL=C bash --posix", SHELL_POSIX, 20);
     }
 }
+
+/* ---- exact texts and errors ---- */
+
+static bool expand(struct fixture *f, const char *command, const struct value *v,
+                   enum shell_kind kind, struct value *out)
+{
+    const struct value_style style = {.cwd = STR("work")};
+    return shell_expand(&f->work, parts_of(f, command, v), kind, &style, out, &f->diags);
+}
+
+static struct value list_of(struct fixture *f, const char *const *texts)
+{
+    VEC(struct value) items = {0};
+    for (; *texts; texts++) {
+        *VEC_PUSH(&f->arena, &items) = value_string(str_from(*texts));
+    }
+    return (struct value){.kind = VALUE_LIST, .count = items.n, .items = items.at, .depth = 1};
+}
+
+static void assert_expands(struct fixture *f, const char *command, const struct value *v,
+                           const char *wanted)
+{
+    struct value out;
+    if (!expand(f, command, v, SHELL_POSIX, &out)) {
+        fail_msg("%s: %.*s", command, STR_ARG(f->diags.all.at[f->diags.all.n - 1].message));
+    }
+    if (!str_eq(out.text, str_from(wanted))) {
+        show(command, out.text);
+    }
+    assert_true(str_eq(out.text, str_from(wanted)));
+}
+
+static void shell_text_stays_readable(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const plain[] = {"a", "build/x.csv", "0.05", "5", "a-b_c", "a@b:c,d%", "-n"};
+    for (size_t i = 0; i < COUNT(plain); i++) {
+        struct value v = value_string(str_from(plain[i]));
+        assert_expands(f, "go @ '@' \"@\"", &v,
+                       str_printf(&f->arena, "go %s '%s' \"%s\"", plain[i], plain[i], plain[i]).s);
+    }
+    struct value v = value_string(STR("a b"));
+    assert_expands(f, "go @", &v, "go 'a b'");
+    v = value_int(2);
+    assert_expands(f, "go @>x @ >y", &v, "go '2'>x 2 >y");
+    assert_expands(f, "go $((@+1)) $((-@)) ${x#@}", &v, "go $((2+1)) $((-2)) ${x#'2'}");
+    v = value_int(-2);
+    assert_expands(f, "go $((1-@))", &v, "go $((1- -2))");
+    v = value_path(STR("data/x y"), false);
+    assert_expands(f, "go @", &v, "go '../data/x y'");
+}
+
+static void shell_lists_are_words(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const three[] = {"a", "b c", "", NULL}, *const none[] = {NULL};
+    struct value v = list_of(f, three), empty = list_of(f, none), out;
+    assert_expands(f, "go @;x", &v, "go a 'b c' '';x");
+    assert_expands(f, "x $(go @) # \"@", &v, "x $(go a 'b c' '') # \"a b c ");
+    assert_expands(f, "for i in @\ndo", &empty, "for i in \ndo");
+    static const char *const wrong[] = {"go a@", "go @b", "go '@'",          "go \"@\"",
+                                        "go @@", "x=@",   "cat <<E\n@\nE\n", "go ${x:-@}"};
+    for (size_t i = 0; i < COUNT(wrong); i++) {
+        if (expand(f, wrong[i], &v, SHELL_POSIX, &out)) {
+            fail_msg("%s", wrong[i]);
+        }
+        const struct diag *d = &f->diags.all.at[f->diags.all.n - 1];
+        assert_string_equal(d->code, "shell-list");
+        assert_true(str_find(d->help, STR("join(")) >= 0 && str_find(d->help, STR("raw(")) >= 0);
+    }
+    v.items = (const struct value[]){value_int(2), value_int(3), value_int(4)};
+    assert_expands(f, "go @>x", &v, "go '2' '3' '4'>x");
+}
+
+static void shell_refuses_where_places_cannot_be_told(void **state)
+{
+    struct fixture *f = *state;
+    static const char *const cases[][3] = {
+        {"go `ls @`", "a", "shell-place"},
+        {"go \"`ls @`\"", "a", "shell-place"},
+        {"go $(case x in a) echo @;; esac)", "a", "shell-place"},
+        {"go $(if true; then case x in a) x;; esac; fi) @", "a", "shell-place"},
+        {"go ${@}", "a", "shell-place"},
+        {"go ${x@:-y}", "a", "shell-place"},
+        {"go $((@))", "a b", "shell-place"},
+        {"go $((@))", "", "shell-place"},
+        {"go \"${x:-\"@\"}\"", "a", "shell-place"},
+        {"cat <<E\n${x:-@}\nE\n", "a", "shell-place"},
+        {"cat <<E@\nx\nE\n", "a", "shell-place"},
+        {"cat <<E\n@\nE\n", "E", "here-document"},
+        {"cat <<E\nx@\nE\n", "a\nE\nb", "here-document"},
+        {"cat <<'E'\n@", "E", "here-document"},
+        {"cat <<-E\n\t@\nE\n", "E", "here-document"},
+        {"cat <<-E\n@\nE\n", "\tx", "here-document"},
+        {"cat <<-E\nx@\nE\n", "a\n\tb", "here-document"},
+        {"cat <<A <<B\nx\nA\n@\nB\n", "B", "here-document"},
+        {"cat <<E\n$(go @)\nE\n", "a\nE\n", "here-document"},
+        {"cat <<E\nE@\nE\n", "", "here-document"},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        struct value v = value_string(str_from(cases[i][1])), out;
+        if (expand(f, cases[i][0], &v, SHELL_POSIX, &out)) {
+            fail_msg("%s", cases[i][0]);
+        }
+        assert_string_equal(f->diags.all.at[f->diags.all.n - 1].code, cases[i][2]);
+    }
+    static const char *const good[] = {"case x in a) echo @;; esac",
+                                       "( case x in a) echo;; esac; go @ )",
+                                       "go $(echo case) @",
+                                       "go $(echo case @)",
+                                       "go `ls` @",
+                                       "# `@` case\ngo @",
+                                       "go '`@`'"};
+    for (size_t i = 0; i < COUNT(good); i++) {
+        struct value v = value_string(STR("a")), out;
+        if (!expand(f, good[i], &v, SHELL_POSIX, &out)) {
+            fail_msg("%s", good[i]);
+        }
+    }
+    struct value nul = value_string(STR("a\0b")), out;
+    assert_false(expand(f, "go @", &nul, SHELL_POSIX, &out));
+    assert_string_equal(f->diags.all.at[f->diags.all.n - 1].code, "nul-byte");
+}
+
+static struct value call(struct fixture *f, const char *name, const struct value *x)
+{
+    struct value_part arg = {.value = x};
+    struct function_call c = {.name = str_from(name), .args = {&arg, 1}};
+    struct value out;
+    assert_true(function_apply(&f->work, &c, &out, &f->diags));
+    return out;
+}
+
+static void shell_raw_is_shell_and_quote_is_done_already(void **state)
+{
+    struct fixture *f = *state;
+    struct value x = value_string(STR("\"a b")), blank = value_string(STR("a b"));
+    struct value raw = call(f, "raw", &x), quoted = call(f, "quote", &blank);
+    const struct value_part parts[] = {
+        {.text = STR("go ")}, {.value = &raw},      {.value = &blank},  {.text = STR("\" ")},
+        {.value = &quoted},   {.text = STR(" \"")}, {.value = &quoted}, {.text = STR("\"")}};
+    const struct value_style style = {0};
+    struct value out;
+    assert_true(shell_expand(&f->work, (struct value_parts){parts, 8}, SHELL_POSIX, &style, &out,
+                             &f->diags));
+    assert_true(str_eq(out.text, STR("go \"a ba b\" 'a b' \"a b\"")));
+    assert_true(value_text(&f->work, (struct value_parts){&parts[4], 1}, &style, &out, &f->diags));
+    assert_true(str_eq(out.text, STR("'a b'")));
+    static const char *const two[] = {"a b", "c", NULL};
+    struct value list = list_of(f, two), list_raw = call(f, "raw", &list);
+    assert_expands(f, "go \"@\"", &list_raw, "go \"a b c\"");
+    struct value list_quoted = call(f, "quote", &list);
+    assert_expands(f, "go @", &list_quoted, "go 'a b' c");
+    assert_true(str_eq(list_quoted.text, STR("'a b' c")));
+}
+
+static void shell_checks_places_of_late_values(void **state)
+{
+    struct fixture *f = *state;
+    struct value probe = value_probe(&f->arena, 0, STR("p")), out;
+    assert_true(expand(f, "go @ \"@\" $((@))", &probe, SHELL_POSIX, &out));
+    assert_int_equal(out.kind, VALUE_LATE);
+    assert_false(expand(f, "go `@`", &probe, SHELL_POSIX, &out));
+    struct value raw = call(f, "raw", &probe);
+    assert_int_equal(raw.kind, VALUE_LATE);
+    assert_true(expand(f, "go `@`", &raw, SHELL_POSIX, &out));
+}
+
+static void shell_is_told_by_its_first_line(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        enum shell_kind kind;
+    } cases[] = {
+        {"go", SHELL_POSIX},
+        {"#!/bin/sh\nx", SHELL_POSIX},
+        {"#!/bin/bash -euo pipefail\n", SHELL_BASH},
+        {"#! /usr/bin/env bash\n", SHELL_BASH},
+        {"#!/usr/bin/env -S A=b bash -e\n", SHELL_BASH},
+        {"#!/usr/bin/env\tdash\n", SHELL_POSIX},
+        {"#!/usr/bin/env python3\n", SHELL_NONE},
+        {"#!/usr/bin/python3 bash\n", SHELL_NONE},
+        {"#!", SHELL_NONE},
+        {"#!/bin/zsh", SHELL_BASH},
+        {"# !/bin/bash", SHELL_POSIX},
+    };
+    for (size_t i = 0; i < COUNT(cases); i++) {
+        if (shell_kind_of(str_from(cases[i].text)) != cases[i].kind) {
+            fail_msg("%s", cases[i].text);
+        }
+    }
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(shell_values_arrive_in_dash, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(shell_values_arrive_in_bash, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(shell_values_for_sh_arrive_in_bash, set_up, tear_down),
+        TEST(shell_text_stays_readable),
+        TEST(shell_lists_are_words),
+        TEST(shell_refuses_where_places_cannot_be_told),
+        TEST(shell_raw_is_shell_and_quote_is_done_already),
+        TEST(shell_checks_places_of_late_values),
+        TEST(shell_is_told_by_its_first_line),
+        TEST(shell_values_arrive_in_dash),
+        TEST(shell_values_arrive_in_bash),
+        TEST(shell_values_for_sh_arrive_in_bash),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
