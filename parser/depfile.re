@@ -16,7 +16,7 @@ struct reader {
     size_t from;     /* of the newest */
     char *name;      /* under way; never longer than the text */
     size_t length;
-    size_t name_at;
+    size_t line_at; /* where the rule under way begins */
 };
 
 /* So many backslashes before a blank, # or :. Pairs stand for one; true if one is left, for the character. */
@@ -134,7 +134,7 @@ static bool end_rule(struct rules *r, struct arena *a)
         return false;
     }
     if (r->line.count > 0 && !r->colon) {
-        return fail(r, r->reader.name_at, "a line without ':' in a dependency file",
+        return fail(r, r->reader.line_at, "a line without ':' in a dependency file",
                     "it should read 'target: input input …', as make has it");
     }
     if (r->inputs_of_rule > 0) {
@@ -177,10 +177,12 @@ static bool at_colon(struct rules *r)
 static bool read_rules(struct rules *r, struct arena *a)
 {
     for (;;) {
-        if (r->reader.length == 0) {
-            r->reader.name_at = r->reader.at;
+        bool fresh = r->reader.length == 0 && r->line.count == 0;
+        enum mark mark = next_mark(&r->reader);
+        if (fresh && mark == MARK_TEXT) {
+            r->reader.line_at = r->reader.from;
         }
-        switch (next_mark(&r->reader)) {
+        switch (mark) {
         case MARK_TEXT: break;
         case MARK_BLANK:
             if (!end_name(r)) {

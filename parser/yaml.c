@@ -21,6 +21,7 @@ struct reader {
     struct arena *arena;
     struct arena scratch;
     struct str text;
+    size_t begin; /* behind a byte order mark */
     uint32_t source;
     struct diags *diags;
     uint32_t depth, nodes;
@@ -32,7 +33,7 @@ struct reader {
 
 static uint32_t byte_of(const struct reader *r, size_t characters)
 {
-    size_t at = 0;
+    size_t at = r->begin;
     while (characters > 0 && at < r->text.n) {
         at++;
         while (at < r->text.n && ((unsigned char)r->text.s[at] & 0xc0) == 0x80) {
@@ -76,7 +77,8 @@ static void complain_parser(struct reader *r)
     }
     struct span at = SPAN_NONE;
     if (r->source && p->error == YAML_READER_ERROR) {
-        uint32_t offset = p->problem_offset < r->text.n ? (uint32_t)p->problem_offset : 0;
+        size_t at_byte = r->begin + p->problem_offset;
+        uint32_t offset = at_byte < r->text.n ? (uint32_t)at_byte : 0;
         at = (struct span){r->source, offset, offset + 1};
     } else if (r->source) {
         at = span_at(r, p->problem_mark, p->problem_mark);
@@ -530,7 +532,10 @@ const struct json *yaml_parse(struct arena *a, struct str text, uint32_t source,
         mem_exhausted(0);
     }
     yaml_parser_set_encoding(&r.parser, YAML_UTF8_ENCODING);
-    yaml_parser_set_input_string(&r.parser, (const unsigned char *)(text.s ? text.s : ""), text.n);
+    r.begin = str_starts(text, STR("\xef\xbb\xbf")) ? 3 : 0;
+    struct str input = str_tail(text, r.begin);
+    yaml_parser_set_input_string(&r.parser, (const unsigned char *)(input.s ? input.s : ""),
+                                 input.n);
     struct json *root = ARENA_NEW(a, struct json);
     bool done = read_document(&r, root);
     yaml_event_delete(&r.event);
