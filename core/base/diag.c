@@ -211,10 +211,11 @@ static void put_colored(struct pen *p, const char *sgr, struct str text)
     }
 }
 
-/* Steps back to where a character begins. */
+/* Steps back to where a character begins; not far, since the text need not be UTF-8. */
 static size_t character_begin(struct str line, size_t at)
 {
-    while (at && at < line.n && is_utf8_tail(line.s[at])) {
+    size_t least = at > 3 ? at - 3 : 0;
+    while (at > least && at < line.n && is_utf8_tail(line.s[at])) {
         at--;
     }
     return at;

@@ -277,7 +277,7 @@ static void put_real(struct buf *b, double x)
     } else if (isinf(x)) {
         buf_put_str(b, x > 0 ? STR("Infinity") : STR("-Infinity"));
     } else {
-        str_put_double(b, x);
+        str_put_double(b, x == 0 ? 0 : x); /* -0.0 and 0 are one value */
     }
 }
 
