@@ -70,9 +70,27 @@ static void gather(struct job *job, struct str text)
     buf_put_str(&((struct box *)job->context)->shown, text);
 }
 
+/* With our pid for each @: nobody else's processes are counted. */
+static struct str with_pid(struct arena *a, const char *text)
+{
+    struct buf all;
+    buf_init(&all, 1 << 20);
+    buf_put(&all, "", 0);
+    for (; *text; text++) {
+        if (*text == '@') {
+            buf_printf(&all, "%d", (int)getpid());
+        } else {
+            buf_put_char(&all, *text);
+        }
+    }
+    struct str copy = str_copy(a, buf_str(&all));
+    buf_free(&all);
+    return copy;
+}
+
 static struct job make_job(struct box *b, const char *script)
 {
-    return (struct job){.script = str_from(script),
+    return (struct job){.script = with_pid(&b->arena, script),
                         .tmp = b->tmp,
                         .envp = environ,
                         .log = b->log,
@@ -364,8 +382,10 @@ static void local_job_gets_no_descriptors_of_ours(void **state)
 }
 
 /* How many processes have a command line that begins so. */
-static int count_processes(const char *text)
+static int count_processes(const char *begin)
 {
+    struct arena a = {0};
+    const char *text = str_c(&a, with_pid(&a, begin));
     int count = 0;
     DIR *proc = opendir("/proc");
     const struct dirent *e;
@@ -384,15 +404,16 @@ static int count_processes(const char *text)
         count += strncmp(line, text, strlen(text)) == 0;
     }
     closedir(proc);
+    arena_free(&a);
     return count;
 }
 
 static void local_timeout_ends_all_that_was_started(void **state)
 {
     struct box *b = *state;
-    struct job job =
-        make_job(b, "sleep 3121 & setsid sleep 3121 & (setsid sh -c 'sleep 3121 & sleep 3121' &)\n"
-                    "env -i setsid sleep 3121 &\n echo begun; sleep 3121");
+    struct job job = make_job(
+        b, "sleep 3121.@ & setsid sleep 3121.@ & (setsid sh -c 'sleep 3121.@ & sleep 3121.@' &)\n"
+           "env -i setsid sleep 3121.@ &\n echo begun; sleep 3121.@");
     job.timeout_ns = S / 5;
     run(b, &job);
     assert_true(job.outcome.timed_out);
@@ -401,7 +422,7 @@ static void local_timeout_ends_all_that_was_started(void **state)
     assert_int_equal(job.outcome.signal, SIGTERM);
     assert_true(job.outcome.duration_ns < 3 * S);
     assert_string_equal(log_text(b), "begun\n");
-    assert_int_equal(count_processes("sleep 3121"), 0);
+    assert_int_equal(count_processes("sleep 3121.@"), 0);
 }
 
 static void local_job_that_ignores_the_signal_is_killed(void **state)
@@ -409,13 +430,13 @@ static void local_job_that_ignores_the_signal_is_killed(void **state)
     struct box *b = *state;
     local_set_grace(b->runner, S / 4);
     struct job job = make_job(
-        b, "trap '' TERM; (trap '' TERM; exec setsid sleep 3122) & sleep 3122; sleep 3122");
+        b, "trap '' TERM; (trap '' TERM; exec setsid sleep 3122.@) & sleep 3122.@; sleep 3122.@");
     job.timeout_ns = S / 5;
     run(b, &job);
     assert_true(job.outcome.timed_out);
     assert_int_equal(job.outcome.signal, SIGKILL);
     assert_true(job.outcome.duration_ns > S / 5 + S / 4 - S / 50);
-    assert_int_equal(count_processes("sleep 3122"), 0);
+    assert_int_equal(count_processes("sleep 3122.@"), 0);
 }
 
 static void local_job_that_never_rests_is_ended(void **state)
@@ -424,14 +445,15 @@ static void local_job_that_never_rests_is_ended(void **state)
     local_set_grace(b->runner, S / 4);
     struct job job = make_job(
         b,
-        "trap '' TERM; (trap '' TERM; while :; do setsid sleep 3128 & sleep 0.01; done) &\n"
-        "(trap '' TERM; while :; do (setsid setsid sh -c 'sleep 3128; sleep 3128' &); done) & wait");
+        "trap '' TERM; (trap '' TERM; while :; do setsid sleep 3128.@ & sleep 0.01; done) &\n"
+        "(trap '' TERM; while :; do (setsid setsid sh -c 'sleep 3128.@; sleep 3128.@' &); done) & wait");
     job.timeout_ns = S / 4;
     run(b, &job);
     assert_true(job.outcome.timed_out);
     assert_false(job.outcome.left_behind);
-    assert_int_equal(count_processes("sleep 3128"), 0);
-    assert_int_equal(count_processes("setsid"), 0);
+    assert_int_equal(count_processes("sleep 3128.@"), 0);
+    assert_int_equal(count_processes("setsid sleep 3128.@"), 0);
+    assert_int_equal(count_processes("setsid setsid sh -c sleep 3128.@"), 0);
 }
 
 static void local_stopped_process_is_ended(void **state)
@@ -469,7 +491,7 @@ static void local_second_stop_kills_at_once(void **state)
     struct box *b = *state;
     struct job jobs[3];
     for (int i = 0; i < 3; i++) {
-        jobs[i] = make_job(b, "trap '' TERM; sleep 3123; sleep 3123");
+        jobs[i] = make_job(b, "trap '' TERM; sleep 3123.@; sleep 3123.@");
         jobs[i].log = NULL;
         assert_true(b->runner->start(b->runner, &jobs[i]));
     }
@@ -484,46 +506,46 @@ static void local_second_stop_kills_at_once(void **state)
         assert_true(jobs[i].outcome.interrupted);
         assert_int_equal(jobs[i].outcome.signal, SIGKILL);
     }
-    assert_int_equal(count_processes("sleep 3123"), 0);
+    assert_int_equal(count_processes("sleep 3123.@"), 0);
 }
 
 static void local_process_left_behind_does_not_hold_the_job(void **state)
 {
     struct box *b = *state;
     int64_t begin = time_monotonic_ns();
-    struct job job = make_job(b, "sleep 3124 & setsid sleep 3124 & echo over");
+    struct job job = make_job(b, "sleep 3124.@ & setsid sleep 3124.@ & echo over");
     run(b, &job);
     assert_true(time_monotonic_ns() - begin < S);
     assert_true(outcome_is_success(&job.outcome));
     assert_string_equal(log_text(b), "over\n");
-    assert_int_equal(count_processes("sleep 3124"), 0);
+    assert_int_equal(count_processes("sleep 3124.@"), 0);
     /* One that does not listen, out of group and session, without our mark, its standard output closed. */
     job = make_job(
-        b, "env -i setsid sh -c 'trap \"\" TERM; exec sleep 3125 >/dev/null 2>&1' & sleep 0.1");
+        b, "env -i setsid sh -c 'trap \"\" TERM; exec sleep 3125.@ >/dev/null 2>&1' & sleep 0.1");
     local_set_grace(b->runner, S / 5);
     run(b, &job);
     assert_true(outcome_is_success(&job.outcome));
-    assert_int_equal(count_processes("sleep 3125"), 0);
+    assert_int_equal(count_processes("sleep 3125.@"), 0);
 }
 
 static void local_neighbours_processes_are_left_alone(void **state)
 {
     struct box *b = *state;
     /* The long job has a child of its own session, an orphan that comes to us while it runs. */
-    struct job longer = make_job(b, "(setsid sleep 0.8 &); sleep 0.7; echo fine");
-    struct job brief = make_job(b, "sleep 3126 & (setsid sleep 3126 &) ; sleep 0.1");
+    struct job longer = make_job(b, "(setsid sleep 0.800@ &); sleep 0.7; echo fine");
+    struct job brief = make_job(b, "sleep 3126.@ & (setsid sleep 3126.@ &) ; sleep 0.1");
     brief.log = NULL;
     assert_true(b->runner->start(b->runner, &longer));
     assert_true(b->runner->start(b->runner, &brief));
     wait_for(b, 1);
     assert_true(outcome_is_success(&brief.outcome));
     assert_non_null(longer.place);
-    assert_int_equal(count_processes("sleep 3126"), 0);
-    assert_int_equal(count_processes("sleep 0.8"), 1);
+    assert_int_equal(count_processes("sleep 3126.@"), 0);
+    assert_int_equal(count_processes("sleep 0.800@"), 1);
     wait_for(b, 2);
     assert_string_equal(log_text(b), "fine\n");
     assert_true(outcome_is_success(&longer.outcome));
-    assert_int_equal(count_processes("sleep 0.8"), 0);
+    assert_int_equal(count_processes("sleep 0.800@"), 0);
 }
 
 static void local_close_ends_what_runs(void **state)
@@ -531,14 +553,14 @@ static void local_close_ends_what_runs(void **state)
     struct box *b = *state;
     struct job jobs[2];
     for (int i = 0; i < 2; i++) {
-        jobs[i] = make_job(b, "(env -i setsid sleep 3127 &) ; sleep 3127; :");
+        jobs[i] = make_job(b, "(env -i setsid sleep 3127.@ &) ; sleep 3127.@; :");
         jobs[i].log = NULL;
         assert_true(b->runner->start(b->runner, &jobs[i]));
     }
     loop_wait(b->loop, 200);
     b->runner->close(b->runner);
     assert_int_equal(b->done, 2);
-    assert_int_equal(count_processes("sleep 3127"), 0);
+    assert_int_equal(count_processes("sleep 3127.@"), 0);
     b->runner = local_open(b->loop);
 }
 
