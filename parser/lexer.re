@@ -171,34 +171,60 @@ static int too_deep(struct lexer *l, uint32_t begin)
     return T_BROKEN;
 }
 
-/* A character that no token begins with. */
+/* True in the braces of a string that ends with its line. */
+static bool line_ends_string(const struct lexer *l)
+{
+    for (uint32_t i = 0; i < l->depth; i++) {
+        if (l->levels[i].condition == yycshrt) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static const char *stray_help(struct str c, bool inside)
+{
+    if (str_eq(c, STR("\xe2\x80\x9c")) || str_eq(c, STR("\xe2\x80\x9d"))
+        || str_eq(c, STR("\xe2\x80\x98")) || str_eq(c, STR("\xe2\x80\x99"))) {
+        return "strings stand in straight quotes: \"…\" or '…'";
+    }
+    switch (c.s[0]) {
+    case ';': return "a line break or a blank separates; nothing needs a ';'";
+    case '&':
+    case '|': return "the words are 'and' and 'or'";
+    case '!': return "the word is 'not'";
+    case '$': return "a value is named as it is: NAME, or {{NAME}} within a string";
+    case '\\':
+        return inside ? "quotes within {{ }} stand as they are, without \\"
+                      : "line breaks separate nothing; no \\ is needed to go on";
+    default: break;
+    }
+    return c.n > 1 ? "names are made of a-z, A-Z, 0-9, _ and -; anything may stand in a string"
+                   : "only strings and comments may hold any character";
+}
+
+/* A character that no token begins with. Within a string, that string is given up. */
 static int stray(struct lexer *l, uint32_t begin)
 {
     uint32_t end = begin + 1;
     while (end < l->text.n && ((unsigned char)l->text.s[end] & 0xc0) == 0x80) {
         end++;
     }
+    bool inside = l->depth > 0;
     l->at = end;
-    if (!l->diags || l->told) {
-        return T_BROKEN;
+    if (line_ends_string(l)) {
+        while (l->at < l->text.n && l->text.s[l->at] != '\n') {
+            l->at++;
+        }
+        l->depth = 0;
+        l->condition = yyccode;
     }
-    l->told = true;
-    struct str c = str_sub(l->text, begin, end - begin);
-    struct diag *d = diag_error(l->diags, "unexpected-character", span_of(l, begin, end),
-                                "unexpected character '%.*s'", STR_ARG(c));
-    if (str_eq(c, STR("\xe2\x80\x9c")) || str_eq(c, STR("\xe2\x80\x9d"))
-        || str_eq(c, STR("\xe2\x80\x98")) || str_eq(c, STR("\xe2\x80\x99"))) {
-        diag_help(l->diags, d, "strings stand in straight quotes: \"…\" or '…'");
-    } else if (c.s[0] == ';') {
-        diag_help(l->diags, d, "a line break or a blank separates; nothing needs a ';'");
-    } else if (c.s[0] == '&' || c.s[0] == '|') {
-        diag_help(l->diags, d, "the words are 'and' and 'or'");
-    } else if (c.s[0] == '!') {
-        diag_help(l->diags, d, "the word is 'not'");
-    } else if (c.s[0] == '$') {
-        diag_help(l->diags, d, "a value is named as it is: NAME, or {{NAME}} within a string");
-    } else if (c.n > 1) {
-        diag_help(l->diags, d, "names are made of a-z, A-Z, 0-9, _ and -; anything may stand in a string");
+    if (l->diags && !l->told) {
+        struct str c = str_sub(l->text, begin, end - begin);
+        struct diag *d = diag_error(l->diags, "unexpected-character", span_of(l, begin, end),
+                                    "unexpected character '%.*s'", STR_ARG(c));
+        diag_help(l->diags, d, "%s", stray_help(c, inside));
+        l->told = true;
     }
     return T_BROKEN;
 }
@@ -214,20 +240,9 @@ static void comment(struct lexer *l, uint32_t begin, uint32_t end)
     if (end > begin && l->text.s[end - 1] == '\r') {
         end--;
     }
-    if (l->comments) {
+    if (l->comments && l->depth == 0) { /* those within a string are part of its spelling */
         VEC_PUSH(l->arena, l->comments)->span = span_of(l, begin, end);
     }
-}
-
-/* True in the braces of a string that ends with its line. */
-static bool line_ends_string(const struct lexer *l)
-{
-    for (uint32_t i = 0; i < l->depth; i++) {
-        if (l->levels[i].condition == yycshrt) {
-            return true;
-        }
-    }
-    return false;
 }
 
 static int scan(struct lexer *l, uint32_t *begin)

@@ -324,7 +324,8 @@ static bool tell_unknown_word(struct parse *p, struct lexer_token bad, bool item
 }
 
 /* Where an item or a statement could have begun. */
-static bool tell_at_front(struct parse *p, struct lexer_token bad, bool items, bool comma)
+static bool tell_at_front(struct parse *p, struct lexer_token bad, bool items,
+                          const struct syntax_expected *e)
 {
     if (items && bad.kind == 0) {
         tell_unclosed(p, bad);
@@ -342,7 +343,8 @@ static bool tell_at_front(struct parse *p, struct lexer_token bad, bool items, b
                   open_kind(p));
         return true;
     }
-    if (!items && (roles(bad) & (LEXER_STATEMENT | LEXER_ITEM)) == LEXER_ITEM) {
+    bool python = bad.kind == T_IN && !bad.first && e->compare; /* as in Python */
+    if (!items && !python && (roles(bad) & (LEXER_STATEMENT | LEXER_ITEM)) == LEXER_ITEM) {
         struct diag *d = diag_error(p->diags, "misplaced", bad.span, "'%.*s' belongs in a step",
                                     STR_ARG(bad.text));
         diag_help(p->diags, d, "write it between the braces of 'step NAME { … }'");
@@ -353,7 +355,7 @@ static bool tell_at_front(struct parse *p, struct lexer_token bad, bool items, b
         diag_help(p->diags, d, "take it away, or look for one too many above");
         return true;
     }
-    return tell_unknown_word(p, bad, items, comma);
+    return tell_unknown_word(p, bad, items, e->comma);
 }
 
 /* An '=' where there should be none. */
@@ -438,6 +440,8 @@ static void help_generic(struct parse *p, struct diag *d, const struct syntax_ex
     int bad = p->seen[0].kind;
     if (bad == T_STR && p->seen[1].kind == T_STR_END) {
         diag_help(p->diags, d, "strings do not join by themselves: put values in with {{…}}");
+    } else if (bad == T_IN && e->compare) {
+        diag_help(p->diags, d, "whether a list holds x is contains(list, x)");
     } else if (bad == '=' && e->compare) {
         diag_help(p->diags, d, "to compare, write ==");
     } else if (bad == ',' && e->close_brace && e->name) {
@@ -503,7 +507,7 @@ void syntax_report(struct parse *p, const struct syntax_expected *e)
     }
     bool items = e->run && !e->name;
     bool statements = e->step && !e->name;
-    if ((items || statements) && tell_at_front(p, bad, items, e->comma)) {
+    if ((items || statements) && tell_at_front(p, bad, items, e)) {
         return;
     }
     if (tell_assign(p, bad, p->seen[1], p->seen[2]) || tell_chain(p, bad, p->seen[1], e)) {
