@@ -7,6 +7,7 @@
 #include "core/base/file.h"
 #include "core/run/command.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
@@ -102,6 +103,7 @@ static const char *find_program(struct arena *a, const struct job *job, const ch
 
 static bool write_script(struct arena *a, struct job *job, struct launch *out)
 {
+    assert(job->tmp);
     struct str name = path_join(a, str_from(job->tmp), STR("script"));
     if (!file_make_dirs(FILE_CWD, str_from(job->tmp), 0700)
         || !file_write(FILE_CWD, name, job->script, 0700, false)) {

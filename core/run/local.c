@@ -634,6 +634,8 @@ struct runner *local_open(struct loop *loop)
         errno = error;
         return NULL;
     }
+    /* Ignored, as some callers hand it down, children would vanish without a word. */
+    signal(SIGCHLD, SIG_DFL);
     prctl(PR_GET_CHILD_SUBREAPER, &l->was_reaper, 0, 0, 0);
     prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0);
     init_attributes(&l->attributes);

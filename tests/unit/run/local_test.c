@@ -366,6 +366,17 @@ static void local_job_starts_with_clean_signals(void **state)
     assert_int_equal(ignored & ~0x180000000ull, 0);
 }
 
+static void local_child_signal_ignored_by_our_caller_is_no_trouble(void **state)
+{
+    struct box *b = *state;
+    b->runner->close(b->runner);
+    signal(SIGCHLD, SIG_IGN);
+    b->runner = local_open(b->loop);
+    struct job job = make_job(b, "exit 3");
+    run(b, &job);
+    assert_int_equal(job.outcome.status, 3);
+}
+
 static void local_job_gets_no_descriptors_of_ours(void **state)
 {
     struct box *b = *state;
@@ -617,6 +628,7 @@ int main(void)
         CASE(local_scripts_run_by_their_program),
         CASE(local_long_script_goes_through_a_file),
         CASE(local_job_starts_with_clean_signals),
+        CASE(local_child_signal_ignored_by_our_caller_is_no_trouble),
         CASE(local_job_gets_no_descriptors_of_ours),
         CASE(local_timeout_ends_all_that_was_started),
         CASE(local_job_that_ignores_the_signal_is_killed),
