@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The words of the tree and its dump: one node a line, children indented, expressions in one line as lists with
- * their kind in front. The dump leaves out places, so that equal dumps mean equal trees. */
+/* The words of the tree and its dump: one node a line, children indented, expressions in one
+ * line as lists with their kind in front. The dump leaves out places, so that equal dumps mean
+ * equal trees. */
 #include "parser/ast.h"
 
 bool ast_is_ref(const struct ast_expr *e)

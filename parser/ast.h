@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The syntax tree: plain structs in one arena, pointing at nothing outside it. Every node has the span
- * of what was written; names keep a span of their own. It says what stands in a file, not what it means. */
+/* The syntax tree: plain structs in one arena, pointing at nothing outside it. Every node has
+ * the span of what was written; names keep a span of their own. It says what stands in a file,
+ * not what it means. */
 #pragma once
 
 #include "core/base/arena.h"
@@ -32,7 +33,8 @@ struct ast_exprs {
     uint32_t n, cap;
 };
 
-/* [NAME =] VALUE: an item's file, an argument, a selector, a block's key, a template's parameter. */
+/* [NAME =] VALUE: an item's file, an argument, a selector, a block's key, a template's
+ * parameter. */
 struct ast_binding {
     struct ast_name name;   /* may be empty where a name is optional */
     struct ast_expr *value; /* NULL only where a value is optional: env NAME, template NAME(a) */
@@ -62,8 +64,8 @@ enum ast_expr_kind {
     AST_CONDITIONAL, /* then if condition else otherwise */
 };
 
-/* A string is a sequence of parts: text (escapes and indentation already dealt with) or an expression
- * from {{…}}. An empty string has no parts; two text parts never follow each other. */
+/* A string is a sequence of parts: text (escapes and indentation already dealt with) or an
+ * expression from {{…}}. An empty string has no parts; two text parts never follow each other. */
 struct ast_part {
     struct ast_expr *expr; /* NULL: text */
     struct str text;
@@ -325,12 +327,14 @@ struct ast_file {
     struct span span;             /* the whole text */
 };
 
-/* True for names, members and selections: what may stand after `after`, `default` and in a group. */
+/* True for names, members and selections: what may stand after `after`, `default` and in a
+ * group. */
 bool ast_is_ref(const struct ast_expr *e);
 const char *ast_operator_text(enum ast_operator op); /* "not", "-", "==" … */
 const char *ast_keyword(enum ast_item_kind kind);    /* "in", "out" …; "text" for AST_ITEM_TEXT */
 const char *ast_type_text(enum ast_type type);       /* "int" … */
 
-/* One node a line, indented, with its texts and no places: what golden tests and the fuzzer compare. */
+/* One node a line, indented, with its texts and no places: what golden tests and the fuzzer
+ * compare. */
 void ast_dump(const struct ast_file *f, struct buf *out);
 void ast_dump_expr(const struct ast_expr *e, struct buf *out);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Make-style dependency files, as compilers write them (-MD, -MP). Understood: several rules, rules without
- * prerequisites, comments, continued lines, CRLF, "\ " "\#" "$$" in names. Not: variables, recipes, patterns. */
+/* Make-style dependency files, as compilers write them (-MD, -MP). Understood: several rules,
+ * rules without prerequisites, comments, continued lines, CRLF, "\ " "\#" "$$" in names. Not:
+ * variables, recipes, patterns. */
 #pragma once
 
 #include "core/base/diag.h"
@@ -15,7 +16,7 @@ struct depfile {
     uint32_t input_count;
 };
 
-/* false and a diagnostic (code "bad-depfile", at its place in source number `source`, 0 for none). Names are
- * not normalised. An empty text is no error. */
+/* false and a diagnostic (code "bad-depfile", at its place in source number `source`, 0 for
+ * none). Names are not normalised. An empty text is no error. */
 bool depfile_parse(struct arena *a, struct str text, uint32_t source, struct depfile *out,
                    struct diags *d) __attribute__((warn_unused_result));

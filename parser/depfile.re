@@ -19,7 +19,8 @@ struct reader {
     size_t line_at; /* where the rule under way begins */
 };
 
-/* So many backslashes before a blank, # or :. Pairs stand for one; true if one is left, for the character. */
+/* So many backslashes before a blank, # or :. Pairs stand for one; true if one is left, for the
+ * character. */
 static bool backslashes(struct reader *r, size_t n)
 {
     memset(r->name + r->length, '\\', n / 2);
@@ -160,7 +161,8 @@ static bool at_colon(struct rules *r)
             return false;
         }
         if (r->line.count == 0) {
-            return fail(r, in->from, "no target before ':'", "it should read 'target: input input …'");
+            return fail(r, in->from, "no target before ':'",
+                        "it should read 'target: input input …'");
         }
         r->colon = true;
         in->at += after == ':' ? 1 : 0;
@@ -213,7 +215,8 @@ bool depfile_parse(struct arena *a, struct str text, uint32_t source, struct dep
     struct rules r = {.source = source, .diags = d};
     *out = (struct depfile){NULL, 0, NULL, 0};
     if (text.n > DEPFILE_TEXT_LIMIT) {
-        return fail(&r, 0, "a dependency file of more than 16 MiB", "declare folders as inputs instead");
+        return fail(&r, 0, "a dependency file of more than 16 MiB",
+                    "declare folders as inputs instead");
     }
     const char *nul = text.n ? memchr(text.s, '\0', text.n) : NULL;
     if (nul) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The canonical layout. One walk over the tree writes the text; comments are a second list that is merged in by
- * offset. A comment for which the layout has no place moves to a line of its own behind what it stood in. */
+/* The canonical layout. One walk over the tree writes the text; comments are a second list that
+ * is merged in by offset. A comment for which the layout has no place moves to a line of its own
+ * behind what it stood in. */
 #include "parser/format.h"
 
 #include <string.h>
@@ -370,8 +371,8 @@ static void put_blank(struct writer *w, bool blank)
     }
 }
 
-/* The comments between two offsets of the source on lines of their own, with the blank lines before them.
- * Gives the end of the last. *blank: one is wanted first. */
+/* The comments between two offsets of the source on lines of their own, with the blank lines
+ * before them. Gives the end of the last. *blank: one is wanted first. */
 static uint32_t put_comments(struct writer *w, uint32_t from, uint32_t to, bool *blank)
 {
     while (has_comment(w, to)) {
@@ -400,8 +401,8 @@ static void put_rest(struct writer *w, uint32_t from, uint32_t to)
     (void)put_comments(w, from, to, &blank);
 }
 
-/* Two entries belong to one group of aligned lines: neither blank line nor comment between them, nor a
- * comment in the first, which might move to there. */
+/* Two entries belong to one group of aligned lines: neither blank line nor comment between them,
+ * nor a comment in the first, which might move to there. */
 static bool adjoin(const struct writer *w, struct span a, struct span b)
 {
     if (comment_within(w, a) || blank_between(w, a.end, b.begin)) {

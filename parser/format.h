@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The canonical layout of a Pipelinefile. The formatted text parses to an equal tree, and formatting it
- * again changes nothing; comments and single blank lines stay; strings stay as they were written. */
+/* The canonical layout of a Pipelinefile. The formatted text parses to an equal tree, and
+ * formatting it again changes nothing; comments and single blank lines stay; strings stay as
+ * they were written. */
 #pragma once
 
 #include "core/base/str.h"

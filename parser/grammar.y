@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* The language's grammar: LALR(1), no conflicts. Words are keywords only where a statement, an item or a clause
- * can begin; `word` takes them back as names everywhere else. Actions are one call each into tree. */
+/* The language's grammar: LALR(1), no conflicts. Words are keywords only where a statement, an
+ * item or a clause can begin; `word` takes them back as names everywhere else. Actions are one
+ * call each into tree. */
 %code requires {
 #include "parser/tree.h"
 }
@@ -33,13 +34,13 @@ static void grammar_error(const struct span *at, struct parse *p, const char *me
 %token NAME INT REAL QUANTITY STR TEXT STR_END OPEN "{{" CLOSE "}}"
 %token EQ "==" NE "!=" LE "<=" GE ">="
 %token TRUE "true" FALSE "false" NOT "not" AND "and" OR "or" IF "if" ELSE "else"
-%token AFTER "after" AS "as" BACKOFF "backoff" CACHE "cache" CHECKPOINT "checkpoint" CODE "code" CWD "cwd"
-       DEFAULT "default" DEPFILE "depfile" ENV "env" EXECUTOR "executor" FAIL "fail" FOR "for"
-       GROUP "group" IN "in" INCLUDE "include" LET "let" MAKE "make" METRIC "metric" OFF "off" ON "on"
-       OUT "out" PARAM "param" PARAMS "params" PIPELINE "pipeline" POOL "pool" PROBE "probe"
-       REMOTE "remote" RESOURCES "resources" RETRY "retry" RUN "run" SECRET "secret" STEP "step"
-       TEMPLATE "template" TIMEOUT "timeout" TOOL "tool" TRACE "trace" USE "use" WHEN "when"
-       WHERE "where"
+%token AFTER "after" AS "as" BACKOFF "backoff" CACHE "cache" CHECKPOINT "checkpoint" CODE "code"
+       CWD "cwd" DEFAULT "default" DEPFILE "depfile" ENV "env" EXECUTOR "executor" FAIL "fail"
+       FOR "for" GROUP "group" IN "in" INCLUDE "include" LET "let" MAKE "make" METRIC "metric"
+       OFF "off" ON "on" OUT "out" PARAM "param" PARAMS "params" PIPELINE "pipeline" POOL "pool"
+       PROBE "probe" REMOTE "remote" RESOURCES "resources" RETRY "retry" RUN "run" SECRET "secret"
+       STEP "step" TEMPLATE "template" TIMEOUT "timeout" TOOL "tool" TRACE "trace" USE "use"
+       WHEN "when" WHERE "where"
 
 %type <name> word member_name as_opt step_head template_head
 %type <names> names
@@ -108,7 +109,8 @@ statement:
     }
   | template_head '{' items '}' {
         struct ast_template *t = &tree_statement(p, AST_TEMPLATE, p->open_span, @$)->as.template;
-        *t = (struct ast_template){.name = $1, .items = tree_items(p), .body = {@2.source, @2.begin, @4.end}};
+        *t = (struct ast_template){.name = $1, .items = tree_items(p),
+                                   .body = {@2.source, @2.begin, @4.end}};
     }
   | template_head '(' parameters_opt ')' '{' items '}' {
         struct ast_template *t = &tree_statement(p, AST_TEMPLATE, p->open_span, @$)->as.template;
@@ -118,8 +120,8 @@ statement:
   | "use" use { tree_statement(p, AST_USE, @1, @$)->as.use = $use; }
   | step_head fors where_opt '{' items '}' {
         tree_statement(p, AST_STEP, p->open_span, @$)->as.step =
-            (struct ast_step){.name = $1, .fors = $fors, .where = $where_opt, .items = tree_items(p),
-                              .body = {@4.source, @4.begin, @6.end}};
+            (struct ast_step){.name = $1, .fors = $fors, .where = $where_opt,
+                              .items = tree_items(p), .body = {@4.source, @4.begin, @6.end}};
     }
   | "group" word '=' '[' refs_opt ']' {
         struct ast_statement *s = tree_statement(p, AST_GROUP, @1, @$);
@@ -175,7 +177,9 @@ item:
   | "after" refs { tree_item(p, AST_ITEM_AFTER, @1, @$)->as.refs = $refs; }
   | "param" paths { tree_item(p, AST_ITEM_PARAM, @1, @$)->as.refs = $paths; }
   | "env" named { tree_item(p, AST_ITEM_ENV, @1, @$)->as.binding = $named; }
-  | "env" word { tree_item(p, AST_ITEM_ENV, @1, @$)->as.binding = tree_binding($word, NULL, @word); }
+  | "env" word {
+        tree_item(p, AST_ITEM_ENV, @1, @$)->as.binding = tree_binding($word, NULL, @word);
+    }
   | "secret" names { tree_item(p, AST_ITEM_SECRET, @1, @$)->as.names = $names; }
   | "let" named { tree_item(p, AST_ITEM_LET, @1, @$)->as.binding = $named; }
   | "tool" expr { tree_item(p, AST_ITEM_TOOL, @1, @$)->as.expr = $expr; }
@@ -224,7 +228,9 @@ command: expr { $$ = tree_command($expr); };
 
 use:
     path { $$ = (struct ast_use){.what = $path}; }
-  | path '(' arguments_opt ')' { $$ = (struct ast_use){.what = $path, .parens = true, .args = $arguments_opt}; }
+  | path '(' arguments_opt ')' {
+        $$ = (struct ast_use){.what = $path, .parens = true, .args = $arguments_opt};
+    }
   ;
 
 block: '{' keys '}' { $$ = tree_block($keys, @$); };

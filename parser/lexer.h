@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Tokens. White space and line breaks only separate; every word is a token of its own kind, and the grammar
- * takes nearly all of them as names again. Strings come in pieces, in the spelling of the file. */
+/* Tokens. White space and line breaks only separate; every word is a token of its own kind, and
+ * the grammar takes nearly all of them as names again. Strings come in pieces, in the spelling
+ * of the file. */
 #pragma once
 
 #include "parser/ast.h"

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Bytes to tokens, over a whole text with a NUL behind it. A start condition for code and one for each form
- * of string; a small stack remembers what {{ and }} lead back to. Invariant: each call moves on or is at the end. */
+/* Bytes to tokens, over a whole text with a NUL behind it. A start condition for code and one
+ * for each form of string; a small stack remembers what {{ and }} lead back to. Invariant: each
+ * call moves on or is at the end. */
 #include "parser/lexer.h"
 
 #include <string.h>
@@ -115,8 +116,8 @@ static void leave(struct lexer *l)
     l->condition = l->levels[--l->depth].condition;
 }
 
-/* The string does not end: everything up to the line's end (or the text's) is given up. Where a {{ is open
- * that is the likelier slip, unless a short string lies within a long one. */
+/* The string does not end: everything up to the line's end (or the text's) is given up. Where a
+ * {{ is open that is the likelier slip, unless a short string lies within a long one. */
 static int unterminated(struct lexer *l, uint32_t end)
 {
     uint32_t begin = l->levels[0].begin;
@@ -153,8 +154,9 @@ static int unterminated(struct lexer *l, uint32_t end)
         char q = l->text.s[begin];
         d = diag_error(l->diags, "unterminated-string", span_of(l, begin, end),
                        "this string is not closed on its line");
-        diag_help(l->diags, d, "close it with %c, or begin and end it with %c%c%c to go over several lines",
-                  q, q, q, q);
+        diag_help(l->diags, d,
+                  "close it with %c, or begin and end it with %c%c%c to go over several lines", q, q,
+                  q, q);
     }
     return T_BROKEN;
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Strings and quantities from their spelling. A string is decoded once, in place of its parts: one walk over
- * the bytes of the file, so that every complaint knows its offset. */
+/* Strings and quantities from their spelling. A string is decoded once, in place of its parts:
+ * one walk over the bytes of the file, so that every complaint knows its offset. */
 #include "parser/literal.h"
 
 #include <string.h>

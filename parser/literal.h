@@ -4,8 +4,9 @@
 
 #include "parser/ast.h"
 
-/* Decodes the text parts of a string node whose spans point into text: indentation, then escapes by the rules
- * for commands or for all else. Parts that become empty are dropped. Tells bad escapes (code "bad-escape"). */
+/* Decodes the text parts of a string node whose spans point into text: indentation, then escapes
+ * by the rules for commands or for all else. Parts that become empty are dropped. Tells bad
+ * escapes (code "bad-escape"). */
 void literal_decode(struct arena *a, struct ast_string *string, struct str text, struct diags *d);
 
 /* A number with a unit. false and a diagnostic if there is no such unit, or it is too much. */

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* From a registered source to a tree: looks at the bytes, copies them (with the NUL that the lexer needs), lets the
- * grammar run, and answers NULL if anything was said on the way. */
+/* From a registered source to a tree: looks at the bytes, copies them (with the NUL that the
+ * lexer needs), lets the grammar run, and answers NULL if anything was said on the way. */
 #include "parser/parse.h"
 
 #include "parser/grammar.h"

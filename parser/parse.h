@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: MIT */
-/* The door of the parser: one text becomes one tree, or diagnostics. It never touches the file system and
- * knows nothing of what names mean. */
+/* The door of the parser: one text becomes one tree, or diagnostics. It never touches the file
+ * system and knows nothing of what names mean. */
 #pragma once
 
 #include "core/base/diag.h"
 #include "parser/ast.h"
 
-/* Parses the text of source number `source` of d (diags_add_source). Returns NULL if there was any error:
- * all syntax errors that can be told apart are in d. The tree lives in a and does not point into the text. */
+/* Parses the text of source number `source` of d (diags_add_source). Returns NULL if there was
+ * any error: all syntax errors that can be told apart are in d. The tree lives in a and does not
+ * point into the text. */
 const struct ast_file *parse_file(struct arena *a, uint32_t source, struct diags *d);
 
 /* The same for a text that is one expression, as `-p 'depths=[3, 5]'` has it. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Looks at the last three tokens and at what was expected, and says what a person most likely did. Going on
- * always makes progress: what is skipped to is a token that the grammar takes there. */
+/* Looks at the last three tokens and at what was expected, and says what a person most likely
+ * did. Going on always makes progress: what is skipped to is a token that the grammar takes
+ * there. */
 #include "parser/syntax.h"
 
 #include "parser/grammar.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* The constructors that the grammar calls. Each gives a whole node; the only things they refuse are a depth that
- * later walks could not bear, and numbers out of range. */
+/* The constructors that the grammar calls. Each gives a whole node; the only things they refuse
+ * are a depth that later walks could not bear, and numbers out of range. */
 #include "parser/tree.h"
 
 #include "parser/literal.h"

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What is under way while one text is parsed, and the constructors that the grammar's actions call: one call
- * each. Private to the parser. */
+/* What is under way while one text is parsed, and the constructors that the grammar's actions
+ * call: one call each. Private to the parser. */
 #pragma once
 
 #include "parser/ast.h"
@@ -81,8 +81,8 @@ struct ast_expr *tree_binary(struct parse *p, enum ast_operator op, struct span 
 struct ast_expr *tree_conditional(struct parse *p, struct ast_expr *then,
                                   struct ast_expr *condition, struct ast_expr *otherwise);
 
-/* Strings: pieces gathered, then the whole; quote is the opening one. Decoded when the statement or item
- * that they belong to is added. */
+/* Strings: pieces gathered, then the whole; quote is the opening one. Decoded when the statement
+ * or item that they belong to is added. */
 struct ast_parts tree_part_text(struct parse *p, struct ast_parts parts, struct span at);
 struct ast_parts tree_part_expr(struct parse *p, struct ast_parts parts, struct ast_expr *e,
                                 struct span at);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Events of libyaml become a tree. What an alias repeats is shared, but counted each time, so that nobody who
- * walks the tree walks far. Offsets are libyaml's counts of characters, turned into bytes when needed. */
+/* Events of libyaml become a tree. What an alias repeats is shared, but counted each time, so
+ * that nobody who walks the tree walks far. Offsets are libyaml's counts of characters, turned
+ * into bytes when needed. */
 #include "parser/yaml.h"
 
 #include "core/base/table.h"
@@ -195,7 +196,8 @@ static enum number_form form_of(struct str x)
     return at == x.n ? NUMBER_REAL : NUMBER_NONE;
 }
 
-/* The decimal number as JSON would have it: no '+', no leading zeros, digits on both sides of the point. */
+/* The decimal number as JSON would have it: no '+', no leading zeros, digits on both sides of
+ * the point. */
 static struct str plain_number(struct arena *a, struct str x)
 {
     bool minus = x.s[0] == '-';

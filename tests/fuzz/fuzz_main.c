@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* In place of libFuzzer: gives each file below the named files and folders to the fuzzer's entry, once. */
+/* In place of libFuzzer: gives each file below the named files and folders to the fuzzer's
+ * entry, once. */
 #include "core/base/file.h"
 
 #include <dirent.h>

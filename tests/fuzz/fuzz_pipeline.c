@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Any bytes are parsed; what is a Pipelinefile is laid out and parsed again. The trees must be equal, and the
- * layout its own layout. What is not must have been told, and rendering must bear it. */
+/* Any bytes are parsed; what is a Pipelinefile is laid out and parsed again. The trees must be
+ * equal, and the layout its own layout. What is not must have been told, and rendering must bear
+ * it. */
 #include "parser/format.h"
 #include "parser/parse.h"
 

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Any bytes as a parameter file; what is one is written as JSON, which must parse to the same JSON. */
+/* Any bytes as a parameter file; what is one is written as JSON, which must parse to the same
+ * JSON. */
 #include "parser/yaml.h"
 
 #include <stdio.h>

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
-/* Golden tests of the parser: lang_run [--bless] CASE.pipeline… compares the tree with CASE.tree, the canonical
- * layout with CASE.fmt, and of a text that does not parse the diagnostics with CASE.err. */
+/* Golden tests of the parser: lang_run [--bless] CASE.pipeline… compares the tree with
+ * CASE.tree, the canonical layout with CASE.fmt, and of a text that does not parse the
+ * diagnostics with CASE.err. */
 #include "core/base/file.h"
 #include "parser/format.h"
 #include "parser/parse.h"
@@ -26,8 +27,8 @@ static void complain(struct test *t, const char *suffix, struct str wanted, stru
     t->failures++;
 }
 
-/* Compares with the golden file beside the case; without one there is nothing to compare. A case without any
- * is held to its layout's promises only. */
+/* Compares with the golden file beside the case; without one there is nothing to compare. A case
+ * without any is held to its layout's promises only. */
 static void compare(struct test *t, const char *suffix, struct str got)
 {
     struct str path = str_join3(&t->arena, t->stem, str_from(suffix), STR(""));

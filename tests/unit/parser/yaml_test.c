@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* Parameter files: each text beside the JSON that it means, or beside what is wrong with it and where. */
+/* Parameter files: each text beside the JSON that it means, or beside what is wrong with it and
+ * where. */
 #include "parser/yaml.h"
 
 #include <setjmp.h>
