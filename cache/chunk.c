@@ -6,26 +6,41 @@
 static const uint64_t RARE = UINT64_C(0xffffc00000000000);   /* top 18 bits */
 static const uint64_t COMMON = UINT64_C(0xfffc000000000000); /* top 14 bits */
 
+/* The hash rolls on from *h over p[from .. to); the position behind the byte that cuts, or 0. Four bytes at a
+ * time: their contributions do not wait for each other, and a cut among them is rare. */
+static size_t roll(const uint8_t *p, size_t from, size_t to, uint64_t mask, uint64_t *h)
+{
+    uint64_t x = *h;
+    size_t i = from;
+    for (; i + 4 <= to; i += 4) {
+        uint64_t g0 = chunk_gear[p[i]], g1 = (g0 << 1) + chunk_gear[p[i + 1]];
+        uint64_t g2 = (g1 << 1) + chunk_gear[p[i + 2]], g3 = (g2 << 1) + chunk_gear[p[i + 3]];
+        uint64_t x0 = (x << 1) + g0, x1 = (x << 2) + g1, x2 = (x << 3) + g2;
+        x = (x << 4) + g3;
+        if (!(x0 & mask) | !(x1 & mask) | !(x2 & mask) | !(x & mask)) {
+            return i + (!(x0 & mask) ? 1 : !(x1 & mask) ? 2 : !(x2 & mask) ? 3 : 4);
+        }
+    }
+    for (; i < to; i++) {
+        x = (x << 1) + chunk_gear[p[i]];
+        if (!(x & mask)) {
+            return i + 1;
+        }
+    }
+    *h = x;
+    return 0;
+}
+
 size_t chunk_cut(const void *bytes, size_t n)
 {
-    const uint8_t *p = bytes;
     size_t end = n < CHUNK_MAX ? n : CHUNK_MAX;
     size_t normal = end < CHUNK_NORMAL ? end : CHUNK_NORMAL;
     uint64_t h = 0;
-    size_t i = CHUNK_MIN;
-    for (; i < normal; i++) {
-        h = (h << 1) + chunk_gear[p[i]];
-        if (!(h & RARE)) {
-            return i + 1;
-        }
+    size_t cut = roll(bytes, CHUNK_MIN, normal, RARE, &h);
+    if (!cut) {
+        cut = roll(bytes, normal < CHUNK_MIN ? CHUNK_MIN : normal, end, COMMON, &h);
     }
-    for (; i < end; i++) {
-        h = (h << 1) + chunk_gear[p[i]];
-        if (!(h & COMMON)) {
-            return i + 1;
-        }
-    }
-    return end;
+    return cut ? cut : end;
 }
 
 const uint64_t chunk_gear[256] = {
