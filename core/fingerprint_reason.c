@@ -6,8 +6,8 @@
 
 /* In a record: what there is too much of is left out, and says so. */
 enum { KEPT_VALUE = 16 << 10, KEPT_HEAD = 1 << 10, KEPT_PARTS = 256 << 10, KEPT_COUNT = 20000 };
-static const char MORE[] = "more parts";
-static const char USED[] = "used "; /* before the label of an info part */
+static const char more_label[] = "more parts";
+static const char used_prefix[] = "used "; /* before the label of an info part */
 
 enum { SHOWN_BYTES = 48 };
 
@@ -40,7 +40,7 @@ void fingerprint_to_record(struct arena *a, const struct part_list *parts, bool 
         const struct part *part = &parts->at[i];
         struct record_part kept = {part->label, short_value(a, part->value), false};
         if (part->info) {
-            kept.label = str_join3(a, str_from(USED), part->label, STR_NONE);
+            kept.label = str_join3(a, str_from(used_prefix), part->label, STR_NONE);
         }
         if (tagged && part->secret) {
             kept.value = record_tag(a, r->salt, part->label, part->value);
@@ -55,16 +55,16 @@ void fingerprint_to_record(struct arena *a, const struct part_list *parts, bool 
     }
     if (more) {
         r->parts[r->part_count++] =
-            (struct record_part){str_from(MORE), str_printf(a, "%u", (unsigned)more), false};
+            (struct record_part){str_from(more_label), str_printf(a, "%u", (unsigned)more), false};
     }
 }
 
 /* ---- the difference ---- */
 
 /* What a label is about; in the order in which causes are told. */
-static const char *const RANKS[] = {"param ", "command",  "run as", "code ",   "input ",
-                                    "inputs", "env ",     "probe ", "tool ",   "cwd",
-                                    "image",  "instance", "count",  "output ", "platform"};
+static const char *const rank_labels[] = {"param ", "command",  "run as", "code ",   "input ",
+                                          "inputs", "env ",     "probe ", "tool ",   "cwd",
+                                          "image",  "instance", "count",  "output ", "platform"};
 enum {
     RANK_PARAM = 0,
     RANK_COMMAND,
@@ -84,9 +84,9 @@ enum {
 
 static uint32_t rank_of(struct str label)
 {
-    uint32_t count = sizeof RANKS / sizeof *RANKS;
+    uint32_t count = sizeof rank_labels / sizeof *rank_labels;
     for (uint32_t i = 0; i < count; i++) {
-        struct str word = str_from(RANKS[i]);
+        struct str word = str_from(rank_labels[i]);
         bool named = word.s[word.n - 1] == ' ';
         if (named ? str_starts(label, word) : str_eq(label, word)) {
             return i;
@@ -117,7 +117,7 @@ static struct str key_of(struct arena *a, struct str label)
 
 static bool is_used(struct str label)
 {
-    return str_starts(label, str_from(USED));
+    return str_starts(label, str_from(used_prefix));
 }
 
 static void comparison_init(struct comparison *c, struct arena *a, const struct record *before)
@@ -128,12 +128,12 @@ static void comparison_init(struct comparison *c, struct arena *a, const struct 
     c->met = ARENA_ARRAY(a, bool, (size_t)before->part_count + 1);
     for (uint32_t i = 0; i < before->part_count; i++) {
         struct str label = before->parts[i].label;
-        if (str_eq(label, str_from(MORE))) {
+        if (str_eq(label, str_from(more_label))) {
             c->lacks_some = true;
             continue;
         }
         if (is_used(label)) {
-            label = str_tail(label, sizeof USED - 1);
+            label = str_tail(label, sizeof used_prefix - 1);
         }
         uint32_t at = table_add(&c->labels, key_of(a, label), NULL);
         c->parts[at] = &before->parts[i];
@@ -264,7 +264,7 @@ uint32_t fingerprint_difference(struct arena *a, const struct record *before,
     for (uint32_t i = 0; hints && i < c.hints.n; i++) {
         list[n++] = c.hints.at[i];
     }
-    uint32_t ranks = sizeof RANKS / sizeof *RANKS;
+    uint32_t ranks = sizeof rank_labels / sizeof *rank_labels;
     for (uint32_t rank = 0; rank <= ranks; rank++) {
         for (uint32_t i = 0; i < c.changes.n; i++) {
             const struct part_change *change = &c.changes.at[i];

@@ -22,6 +22,14 @@ enum {
     RECORD_LIMIT = RECORD_BYTES_LIMIT + 4096,
 };
 
+/* Each alone in the arena, so that what was handed out stays where it is. */
+struct known_file {
+    struct state_file *file;
+};
+struct known_step {
+    struct state_step *step;
+};
+
 struct state {
     struct arena arena;
     int dir; /* .pawl; -1: absent and read only */
@@ -32,8 +40,8 @@ struct state {
     struct state_step *decoded;                   /* steps of the log, as they were asked for */
     uint8_t *file_met, *step_met;                 /* asked for in this session */
     struct table file_names, step_names, results; /* the layer above; results by fingerprint */
-    VEC(struct state_file *) files;
-    VEC(struct state_step *) steps;
+    VEC(struct known_file) files;
+    VEC(struct known_step) steps;
     VEC(uint32_t) result_steps;
     struct buf waiting; /* journal entries not yet on disk */
     uint64_t journal_bytes, snapshot_bytes;
@@ -60,9 +68,9 @@ static void remember_file(struct state *s, struct str path, const struct state_f
     bool is_new;
     uint32_t i = table_add(&s->file_names, path, &is_new);
     if (is_new) {
-        *VEC_PUSH(&s->arena, &s->files) = ARENA_NEW(&s->arena, struct state_file);
+        VEC_PUSH(&s->arena, &s->files)->file = ARENA_NEW(&s->arena, struct state_file);
     }
-    *s->files.at[i] = *f;
+    *s->files.at[i].file = *f;
 }
 
 static struct str fingerprint_key(const struct digest *x)
@@ -75,9 +83,9 @@ static void remember_step(struct state *s, struct str name, const struct state_s
     bool is_new;
     uint32_t i = table_add(&s->step_names, name, &is_new);
     if (is_new) {
-        *VEC_PUSH(&s->arena, &s->steps) = ARENA_NEW(&s->arena, struct state_step);
+        VEC_PUSH(&s->arena, &s->steps)->step = ARENA_NEW(&s->arena, struct state_step);
     }
-    struct state_step *to = s->steps.at[i];
+    struct state_step *to = s->steps.at[i].step;
     struct str record = str_copy(&s->arena, x->record);
     struct str log_path = str_copy(&s->arena, x->log_path);
     *to = *x;
@@ -226,7 +234,7 @@ const struct state_file *state_find_file(const struct state *s, struct str path)
 {
     uint32_t i = s->file_names.count ? table_find(&s->file_names, path) : TABLE_NONE;
     if (i != TABLE_NONE) {
-        return s->files.at[i];
+        return s->files.at[i].file;
     }
     struct state_log *log = (struct state_log *)(uintptr_t)&s->log; /* notes damage */
     const struct state_file *file;
@@ -252,7 +260,7 @@ const struct state_step *state_find_step(const struct state *s, struct str name)
 {
     uint32_t i = s->step_names.count ? table_find(&s->step_names, name) : TABLE_NONE;
     if (i != TABLE_NONE) {
-        return s->steps.at[i];
+        return s->steps.at[i].step;
     }
     struct state_log *log = (struct state_log *)(uintptr_t)&s->log;
     struct state_step step;
@@ -268,7 +276,7 @@ const struct state_step *state_find_result(const struct state *s, const struct d
     }
     uint32_t i = table_find(&s->results, fingerprint_key(fingerprint));
     if (i != TABLE_NONE) {
-        const struct state_step *step = s->steps.at[s->result_steps.at[i]];
+        const struct state_step *step = s->steps.at[s->result_steps.at[i]].step;
         if (digest_eq(&step->fingerprint, fingerprint)) {
             return step;
         }
@@ -298,7 +306,7 @@ void state_each_step(const struct state *s,
         }
     }
     for (uint32_t i = 0; i < s->step_names.count; i++) {
-        each(context, s->step_names.keys[i], s->steps.at[i]);
+        each(context, s->step_names.keys[i], s->steps.at[i].step);
     }
 }
 
@@ -375,7 +383,7 @@ static void gather_files(struct state *s, struct arena *a, struct state_log_cont
         item.idle = s->file_met[i] ? 0 : item.idle + 1;
         if (above != TABLE_NONE) {
             placed[above] = 1;
-            item.file = s->files.at[above];
+            item.file = s->files.at[above].file;
             item.idle = 0;
         }
         if (item.idle < STATE_LOG_IDLE_LIMIT) {
@@ -385,7 +393,7 @@ static void gather_files(struct state *s, struct arena *a, struct state_log_cont
     for (uint32_t i = 0; i < s->file_names.count; i++) {
         if (!placed[i]) {
             out->files[out->file_count++] =
-                (struct state_log_item){.name = s->file_names.keys[i], .file = s->files.at[i]};
+                (struct state_log_item){.name = s->file_names.keys[i], .file = s->files.at[i].file};
         }
     }
 }
@@ -406,7 +414,7 @@ static void gather_steps(struct state *s, struct arena *a, struct state_log_cont
         item.idle = s->step_met[i] ? 0 : item.idle + 1;
         if (above != TABLE_NONE) {
             placed[above] = 1;
-            item.step = s->steps.at[above];
+            item.step = s->steps.at[above].step;
             item.idle = 0;
         }
         if (item.idle < STATE_LOG_IDLE_LIMIT) {
@@ -416,7 +424,7 @@ static void gather_steps(struct state *s, struct arena *a, struct state_log_cont
     for (uint32_t i = 0; i < s->step_names.count; i++) {
         if (!placed[i]) {
             out->steps[out->step_count++] =
-                (struct state_log_item){.name = s->step_names.keys[i], .step = s->steps.at[i]};
+                (struct state_log_item){.name = s->step_names.keys[i], .step = s->steps.at[i].step};
         }
     }
 }
@@ -430,7 +438,7 @@ static bool rewrite(struct state *s)
     struct state_log_content content = {0};
     gather_files(s, &scratch, &content);
     gather_steps(s, &scratch, &content);
-    bool ok = state_log_write(s->dir, &content, s->log.map != NULL);
+    bool ok = state_log_write(s->dir, &content, s->snapshot_bytes > 0);
     int error = errno;
     arena_free(&scratch);
     if (s->fd >= 0) {

@@ -23,7 +23,7 @@ enum {
 };
 enum journal_kind { JOURNAL_FILE = 1, JOURNAL_STEP = 2 };
 
-static const char MAGIC[8] = {'p', 'a', 'w', 'l', 's', 't', 'a', '1'};
+static const char magic_bytes[8] = {'p', 'a', 'w', 'l', 's', 't', 'a', '1'};
 
 struct header {
     char magic[8];
@@ -132,7 +132,7 @@ static bool slots_fit(uint64_t slots, uint64_t count)
 
 static bool header_is_sound(const struct header *h)
 {
-    return !memcmp(h->magic, MAGIC, sizeof MAGIC) && h->version == VERSION
+    return !memcmp(h->magic, magic_bytes, sizeof magic_bytes) && h->version == VERSION
            && h->order_mark == ORDER_MARK && h->file_bytes == sizeof(struct state_log_file)
            && h->step_bytes == sizeof(struct state_log_step) && h->check == header_check(h)
            && slots_fit(h->file_slots, h->file_count) && slots_fit(h->step_slots, h->step_count)
@@ -652,7 +652,7 @@ bool state_log_write(int dir, struct state_log_content *content, bool durable)
         .step_count = content->step_count,
         .pool_bytes = pool_bytes_of(content),
     };
-    memcpy(h.magic, MAGIC, sizeof MAGIC);
+    memcpy(h.magic, magic_bytes, sizeof magic_bytes);
     h.check = header_check(&h);
     if (!header_is_sound(&h)) {
         errno = EFBIG;
