@@ -28,6 +28,13 @@ struct eval_options {
 /* Evaluates; the graph's image lies in a. false with diagnostics (several in one go). */
 bool eval_pipeline(const struct eval_options *o, struct arena *a, struct graph *out, struct diags *d);
 
+/* Each source that a wanted step (NULL: any) reads must be there: "missing-input", at its place, with the nearest name. */
+bool eval_check_sources(const struct graph *g, int root, const uint8_t *wanted, struct diags *d);
+
+/* Holds the sources (files that no step makes) of the wanted steps (NULL: of all) against the disk: a
+ * diagnostic ("missing-input", with the nearest name) for each that is not there. false if there is one. */
+bool eval_check_sources(const struct graph *g, int root, const uint8_t *wanted, struct diags *d);
+
 /* True while a compiled graph (graph_open) is what eval_pipeline would give: looks at each origin, files by
  * signature first. LISTING origins are not looked at: the build does once their step is done. */
 bool eval_is_current(const struct graph *g, const struct eval_options *o);
