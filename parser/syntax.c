@@ -359,32 +359,45 @@ static bool tell_at_front(struct parse *p, struct lexer_token bad, bool items,
     return tell_unknown_word(p, bad, items, e->comma);
 }
 
-/* An '=' where there should be none. */
-static bool tell_assign(struct parse *p, struct lexer_token bad, struct lexer_token prev,
-                        struct lexer_token before)
+/* `param x = 3` in a step, where only names stand. */
+static bool tell_value_in_step(struct parse *p, struct lexer_token bad, struct lexer_token name,
+                               struct lexer_token word)
 {
-    if (bad.kind != '=' || p->braces == 0) {
+    int k = word.kind;
+    bool takes_names = k == T_PARAM || k == T_PROBE || k == T_POOL;
+    if (!takes_names || word.span.begin == p->word_at || p->braces == 0) {
         return false;
     }
-    int k = before.kind;
-    if ((k == T_PARAM || k == T_PROBE || k == T_POOL) && before.span.begin != p->word_at) {
-        struct diag *d =
-            diag_error(p->diags, "value-in-step", bad.span, "'%.*s' takes no value in a %s",
-                       STR_ARG(before.text), open_kind(p));
-        diag_help(p->diags, d, "define '%.*s' at the top of the file and name it here%s",
-                  STR_ARG(prev.text), k == T_PARAM ? "; a value of the step's own is a 'let'" : "");
+    struct diag *d = diag_error(p->diags, "value-in-step", bad.span,
+                                "'%.*s' takes no value in a %s", STR_ARG(word.text), open_kind(p));
+    diag_help(p->diags, d, "define '%.*s' at the top of the file and name it here%s",
+              STR_ARG(name.text), k == T_PARAM ? "; a value of the step's own is a 'let'" : "");
+    return true;
+}
+
+/* An '=' where there should be none. */
+static bool tell_assign(struct parse *p, struct lexer_token bad, const struct syntax_expected *e)
+{
+    struct lexer_token prev = p->seen[1];
+    if (bad.kind != '=') {
+        return false;
+    }
+    if (tell_value_in_step(p, bad, prev, p->seen[2])) {
         return true;
     }
-    if ((roles(prev) & LEXER_ITEM) && prev.span.begin != p->word_at) {
-        struct diag *d =
-            diag_error(p->diags, "syntax", bad.span, "'%.*s' takes no '='", STR_ARG(prev.text));
-        diag_help(p->diags, d,
-                  "write what follows without it; 'in', 'code', 'out', 'let' and 'metric' may "
-                  "have a name between: '%.*s NAME = …'",
+    bool word = roles(prev) & (LEXER_STATEMENT | LEXER_ITEM);
+    if (!word || prev.span.begin == p->word_at || (e->name && !e->value)) {
+        return false;
+    }
+    struct diag *d =
+        diag_error(p->diags, "syntax", bad.span, "'%.*s' takes no '='", STR_ARG(prev.text));
+    if (e->name && e->value && (prev.kind == T_IN || prev.kind == T_OUT || prev.kind == T_CODE)) {
+        diag_help(p->diags, d, "write '%.*s \"…\"', or '%.*s NAME = \"…\"'", STR_ARG(prev.text),
                   STR_ARG(prev.text));
-        return true;
+    } else {
+        diag_help(p->diags, d, "write what follows without it");
     }
-    return false;
+    return true;
 }
 
 static bool ends_operand(int kind)
@@ -445,12 +458,21 @@ static void help_generic(struct parse *p, struct diag *d, const struct syntax_ex
         diag_help(p->diags, d, "whether a list holds x is contains(list, x)");
     } else if (bad == '=' && e->compare) {
         diag_help(p->diags, d, "to compare, write ==");
+    } else if (bad == T_STR && e->name && !e->value) {
+        diag_help(p->diags, d, "names stand without quotes");
+    } else if (bad == '.' && e->value) {
+        diag_help(p->diags, d, "a number has a digit before its point: 0.5");
+    } else if (bad == '/') {
+        diag_help(p->diags, d, "paths stand in quotes; a comment begins with #");
     } else if (bad == ',' && e->close_brace && e->name) {
         diag_help(p->diags, d, "keys in { } are separated by blanks: { a = 1  b = 2 }");
     } else if (bad == ':' && e->assign) {
         diag_help(p->diags, d, "write NAME = VALUE");
-    } else if (bad == T_OPEN || (bad == '{' && e->value)) {
-        diag_help(p->diags, d, "{{…}} stands in strings only; outside of them a name is enough");
+    } else if (bad == '{' && e->value) {
+        diag_help(p->diags, d,
+                  peek(p).kind == '{'
+                      ? "{{…}} stands in strings only; outside of them a name is enough"
+                      : "a value has no { }; a tree of values comes from a file: params");
     } else if (bad == '}' && e->close_string) {
         diag_help(p->diags, d, "{{ is closed by }}");
     }
@@ -511,7 +533,7 @@ void syntax_report(struct parse *p, const struct syntax_expected *e)
     if ((items || statements) && tell_at_front(p, bad, items, e)) {
         return;
     }
-    if (tell_assign(p, bad, p->seen[1], p->seen[2]) || tell_chain(p, bad, p->seen[1], e)) {
+    if (tell_assign(p, bad, e) || tell_chain(p, bad, p->seen[1], e)) {
         return;
     }
     tell_generic(p, bad, e);
