@@ -297,6 +297,13 @@ static bool publish(struct round *r, struct diags *notes)
     return true;
 }
 
+/* Whether the heir of a single input holds less than that. */
+static bool is_smaller(const struct round *r, const struct segment *s)
+{
+    return count_dropped(r->needed, s) > 0 || r->draft.place_count < s->places.n
+           || r->draft.condemned_count < s->condemned.n || r->draft.use_count < s->uses.n;
+}
+
 enum rounded { ROUND_DONE, ROUND_NOTHING, ROUND_FAILED };
 
 static enum rounded run_once(struct manifest *m, const struct needed *needed,
@@ -309,8 +316,8 @@ static enum rounded run_once(struct manifest *m, const struct needed *needed,
     table_init(&r.prefixes, &r.arena);
     pick(&r, all);
     enum rounded result = ROUND_NOTHING;
-    if (r.count > 1 || (r.count == 1 && count_dropped(needed, &r.inputs[0]->segment) > 0)) {
-        fill(&r);
+    fill(&r);
+    if (r.count > 1 || (r.count == 1 && is_smaller(&r, &r.inputs[0]->segment))) {
         result = publish(&r, notes) ? ROUND_DONE : ROUND_FAILED;
     }
     segment_draft_free(&r.draft);

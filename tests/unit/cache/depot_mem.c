@@ -118,7 +118,8 @@ static bool now_is(int *countdown)
 }
 
 /* false: the client is dead. */
-static bool begin(struct mem_handle *h, enum mem_op op, struct str key, struct depot_reply *reply)
+static bool op_begin(struct mem_handle *h, enum mem_op op, struct str key,
+                     struct depot_reply *reply)
 {
     h->place->ops++;
     if (h->before && !h->dead) {
@@ -132,7 +133,7 @@ static enum depot_answer mem_get(struct depot *d, struct str key, struct depot_r
                                  struct depot_sink sink, struct depot_reply *reply)
 {
     struct mem_handle *h = (struct mem_handle *)d;
-    if (!begin(h, MEM_GET, key, reply) || now_is(&h->fail_get)) {
+    if (!op_begin(h, MEM_GET, key, reply) || now_is(&h->fail_get)) {
         return DEPOT_LATER;
     }
     const struct mem_entry *e = mem_find(h->place, key);
@@ -160,7 +161,7 @@ static enum depot_answer mem_put_source(struct depot *d, struct str key,
 {
     struct mem_handle *h = (struct mem_handle *)d;
     int64_t began = h->place->now_ms;
-    if (!begin(h, MEM_PUT, key, reply) || now_is(&h->fail_put)) {
+    if (!op_begin(h, MEM_PUT, key, reply) || now_is(&h->fail_put)) {
         return DEPOT_LATER;
     }
     if (h->refuse_put_ms && h->place->now_ms - began > h->refuse_put_ms) {
@@ -187,7 +188,7 @@ static enum depot_answer mem_list(struct depot *d, struct str prefix, struct str
                                   struct depot_each each, struct depot_reply *reply)
 {
     struct mem_handle *h = (struct mem_handle *)d;
-    if (!begin(h, MEM_LIST, prefix, reply) || now_is(&h->fail_list)) {
+    if (!op_begin(h, MEM_LIST, prefix, reply) || now_is(&h->fail_list)) {
         return DEPOT_LATER;
     }
     for (uint32_t i = 0; i < h->place->count; i++) {
@@ -204,7 +205,7 @@ static enum depot_answer mem_list(struct depot *d, struct str prefix, struct str
 static enum depot_answer mem_drop(struct depot *d, struct str key, struct depot_reply *reply)
 {
     struct mem_handle *h = (struct mem_handle *)d;
-    if (!begin(h, MEM_DROP, key, reply) || now_is(&h->fail_drop)) {
+    if (!op_begin(h, MEM_DROP, key, reply) || now_is(&h->fail_drop)) {
         return DEPOT_LATER;
     }
     struct mem_place *p = h->place;
