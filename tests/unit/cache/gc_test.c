@@ -284,7 +284,9 @@ static void dedupe_against_the_doomed_is_rescued(void **state)
     assert_true(manifest_sync(&s->one.manifest, false, &s->notes));
     add_same(s, &s->one, "new", "old", 5000);
     assert_int_equal(collect(s, &s->two, PLAIN).condemned, 1);
-    mem_pass(&s->place, 9 * MINUTE_MS);
+    mem_pass(&s->place, 4 * MINUTE_MS);
+    assert_int_equal(collect(s, &s->two, PLAIN).dropped, 0);
+    mem_pass(&s->place, 5 * MINUTE_MS);
     assert_true(publish(s, &s->one)); /* its view is young enough, and wrong */
     assert_true(readable(s, "old", 5000));
     for (int i = 0; i < 5; i++) {
