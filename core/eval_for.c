@@ -143,11 +143,14 @@ static const struct eval_listing *find_listing(const struct eval *e, struct str 
 
 static void remember_folder(struct expansion *x, const struct value_ref *ref)
 {
-    struct value v = {.refs = x->step->folder_refs};
-    struct value_ref order = *ref;
-    order.value_only = true;
-    value_add_ref(x->e->arena, &v, order);
-    x->step->folder_refs = v.refs;
+    struct arena *a = x->e->arena;
+    struct folder *f = VEC_PUSH(a, &x->step->folders);
+    *f = (struct folder){.ref = *ref, .known = x->now.known};
+    f->ref.value_only = true;
+    if (f->known) {
+        f->variables = arena_copy(a, x->now.variables, f->known * sizeof *f->variables,
+                                  _Alignof(struct value));
+    }
 }
 
 static void expand_folder(struct expansion *x, uint32_t level, const struct value *dir,
@@ -415,14 +418,27 @@ static struct step_index *find_index(struct eval *e, struct step_def *step, uint
     return x;
 }
 
-static bool may_match(const struct instance *i, const struct value *const *keys)
+static bool may_match(const struct value *variables, uint32_t known, const struct value *const *keys)
 {
-    for (uint32_t k = 0; k < i->known; k++) {
-        if (keys[k] && !value_eq(keys[k], &i->variables[k])) {
+    for (uint32_t k = 0; keys && k < known; k++) {
+        if (keys[k] && !value_eq(keys[k], &variables[k])) {
             return false;
         }
     }
     return true;
+}
+
+const struct value_refs *step_folders(const struct scope *s, const struct step_def *step,
+                                      const struct value *const *keys)
+{
+    struct value v = {.refs = NULL};
+    for (uint32_t i = 0; i < step->folders.n; i++) {
+        const struct folder *f = &step->folders.at[i];
+        if (may_match(f->variables, f->known, keys)) {
+            value_add_ref(s->arena, &v, f->ref);
+        }
+    }
+    return v.refs;
 }
 
 static void add_waiting_matches(struct eval *e, const struct step_def *step,
@@ -431,7 +447,8 @@ static void add_waiting_matches(struct eval *e, const struct step_def *step,
 {
     VEC(uint32_t) all = {NULL, 0, 0};
     for (uint32_t i = 0; i < step->waiting.n; i++) {
-        if (may_match(e->instances.at[step->waiting.at[i]], keys)) {
+        const struct instance *x = e->instances.at[step->waiting.at[i]];
+        if (may_match(x->variables, x->known, keys)) {
             *VEC_PUSH(e->step_arena, &all) = step->waiting.at[i];
         }
     }

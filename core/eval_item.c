@@ -523,7 +523,7 @@ static bool step_as_input(const struct scope *s, const struct ast_expr *e, bool 
     }
     *out = (struct value){.kind = VALUE_LIST,
                           .depth = 1,
-                          .refs = t.kind == TARGET_STEPS ? t.step->folder_refs : NULL};
+                          .refs = t.kind == TARGET_STEPS ? t.folders : NULL};
     uint32_t cap = 0;
     for (uint32_t i = 0; i < all.n; i++) {
         if (!outputs_of(s, all.at[i], out, &cap)) {

@@ -42,6 +42,7 @@ struct target {
     uint32_t count;
     bool selected;           /* by [ ] */
     bool single;             /* one instance is meant, not a list of one */
+    const struct value_refs *folders; /* STEPS: what asking for a list of them waits for */
     struct ast_name output;  /* STEPS: step.output; may be empty */
     struct def *def;         /* SPACE, GROUP, TREE, VALUE */
     const struct json *tree; /* TREE */
@@ -80,6 +81,9 @@ bool step_expand(struct eval *e, struct step_def *step);
 /* keys: one value for each variable, or NULL where it is not given. */
 bool step_select(struct eval *e, struct step_def *step, const struct value *const *keys,
                  const uint32_t **out, uint32_t *count);
+/* Refs to the folders that the instances came from (keys: as above, or NULL for all). */
+const struct value_refs *step_folders(const struct scope *s, const struct step_def *step,
+                                      const struct value *const *keys);
 struct str instance_name(struct eval *e, const struct instance *i);
 
 /* eval_out.c: which path is made by whom. */

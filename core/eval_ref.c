@@ -97,6 +97,7 @@ static bool target_of_def(const struct scope *s, struct def *def, struct span at
         out->step = def->step;
         out->instances = def->step->numbers;
         out->count = def->step->count;
+        out->folders = step_folders(s, def->step, NULL);
         out->single = !def->step->ast->fors.n;
         return true;
     }
@@ -261,6 +262,7 @@ static bool select_keys(const struct scope *s, const struct ast_expr *e, struct 
     if (!step_select(s->e, step, wanted, &out->instances, &out->count)) {
         return false;
     }
+    out->folders = step_folders(s, step, wanted);
     out->selected = true;
     out->single = given == n;
     return out->count || step->failed ? true : say_no_instance(s, step, e);
@@ -428,7 +430,7 @@ static bool many_outputs(const struct scope *s, const struct target *t, uint32_t
         }
     }
     *out = (struct value){.kind = VALUE_LIST, .count = items.n, .items = items.at, .depth = 1};
-    out->refs = t->step->folder_refs;
+    out->refs = t->folders;
     return true;
 }
 

@@ -137,6 +137,13 @@ struct step_index {
     VEC(struct bucket) buckets;
 };
 
+/* A folder that some instances came from: whoever asks for these waits for its step. */
+struct folder {
+    struct value_ref ref;
+    uint32_t known; /* variables before it */
+    struct value *variables;
+};
+
 struct step_def {
     struct def *def;
     const struct ast_step *ast;
@@ -153,7 +160,7 @@ struct step_def {
     VEC(struct ast_name) variables;
     uint32_t first, count;                /* of eval.instances, those that wait too */
     uint32_t *numbers;                    /* first, first + 1, … */
-    const struct value_refs *folder_refs; /* whoever asks for its instances waits for these steps */
+    VEC(struct folder) folders;
     VEC(struct step_index *) indexes;
 };
 
