@@ -233,6 +233,13 @@ static void put_number(struct shell_scan *s, const struct value *v)
     put_escaped(s, text, "");
 }
 
+/* bash looks for the end of "${…}" as if these began something. */
+static bool is_calm(const struct shell_scan *s, struct str text)
+{
+    bool quote = str_has(text, '\'') && s->kind == SHELL_BASH;
+    return !quote && str_find(text, STR("<(")) < 0 && str_find(text, STR(">(")) < 0;
+}
+
 static void put_param(struct shell_scan *s, const struct value *v)
 {
     const struct shell_frame *f = shell_top(s);
@@ -246,8 +253,8 @@ static void put_param(struct shell_scan *s, const struct value *v)
         put_single_quoted(s, text);
     } else if (f->stage == SHELL_PARAM_WORD && shell_bodies_begun(s) == 0) {
         struct str text = value_shown(s, v);
-        if (str_has(text, '\'') && s->kind == SHELL_BASH) {
-            fail_place(s, "\"${ }\" when it holds a single quote");
+        if (!is_calm(s, text)) {
+            fail_place(s, "\"${ }\" when it holds a single quote or <(");
             return;
         }
         settle_text_before(s, text.n > 0 && shell_is_name_char(text.s[0]));
