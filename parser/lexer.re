@@ -11,7 +11,7 @@
 
 /*!types:re2c*/
 
-static const struct lexer_word WORDS[] = {
+static const struct lexer_word words[] = {
     {"after", T_AFTER, LEXER_ITEM},
     {"and", T_AND, LEXER_RESERVED},
     {"as", T_AS, LEXER_CLAUSE},
@@ -61,11 +61,11 @@ static const struct lexer_word WORDS[] = {
     {"where", T_WHERE, LEXER_CLAUSE},
     {NULL, 0, 0},
 };
-enum { WORD_COUNT = sizeof WORDS / sizeof WORDS[0] - 1 };
+enum { WORD_COUNT = sizeof words / sizeof words[0] - 1 };
 
 const struct lexer_word *lexer_words(void)
 {
-    return WORDS;
+    return words;
 }
 
 const struct lexer_word *lexer_find_word(struct str x)
@@ -74,9 +74,9 @@ const struct lexer_word *lexer_find_word(struct str x)
     size_t high = WORD_COUNT;
     while (low < high) {
         size_t middle = (low + high) / 2;
-        int order = str_cmp(x, str_from(WORDS[middle].text));
+        int order = str_cmp(x, str_from(words[middle].text));
         if (order == 0) {
-            return &WORDS[middle];
+            return &words[middle];
         }
         if (order < 0) {
             high = middle;

@@ -232,12 +232,15 @@ static void command_escape(struct decoder *d)
 static void plain_escape(struct decoder *d)
 {
     struct str rest = str_tail(d->in, d->at);
-    char c = rest.n > 1 ? rest.s[1] : '\0';
+    char next = '\0';
+    if (rest.n > 1) {
+        next = rest.s[1];
+    }
     if (str_starts(rest, STR("\\{{"))) {
         put(d, STR("{{"), 3);
         return;
     }
-    switch (c) {
+    switch (next) {
     case 'n': put(d, STR("\n"), 2); return;
     case 't': put(d, STR("\t"), 2); return;
     case '"': put(d, STR("\""), 2); return;
@@ -322,8 +325,8 @@ void literal_decode(struct arena *a, struct ast_string *string, struct str text,
 
 /* ---- quantities ---- */
 
-static const char *const TIMES = "ms s m h d";
-static const char *const SIZES = "B KB MB GB TB KiB MiB GiB TiB";
+static const char *const times = "ms s m h d";
+static const char *const sizes = "B KB MB GB TB KiB MiB GiB TiB";
 
 static bool lists(const char *units, struct str unit)
 {
@@ -358,7 +361,7 @@ bool literal_quantity(struct str text, struct span at, enum ast_expr_kind *kind,
         return true;
     }
     struct str unit = unit_of(text);
-    if (lists(TIMES, unit) || lists(SIZES, unit)) {
+    if (lists(times, unit) || lists(sizes, unit)) {
         struct diag *diag =
             diag_error(d, "bad-quantity", at, "'%.*s' is more than can be counted", STR_ARG(text));
         diag_help(d, diag, "times go up to 10000d, sizes to some millions of TB");
@@ -366,6 +369,6 @@ bool literal_quantity(struct str text, struct span at, enum ast_expr_kind *kind,
     }
     struct diag *diag = diag_error(d, "unknown-unit", at, "'%.*s': there is no unit '%.*s'",
                                    STR_ARG(text), STR_ARG(unit));
-    diag_help(d, diag, "times have %s, sizes %s; a name cannot begin with a digit", TIMES, SIZES);
+    diag_help(d, diag, "times have %s, sizes %s; a name cannot begin with a digit", times, sizes);
     return false;
 }

@@ -231,7 +231,7 @@ struct ast_expr *tree_string(struct parse *p, struct ast_parts parts, struct spa
     for (uint32_t i = 0; i < parts.n; i++) {
         deepen(p, e, parts.at[i].expr);
     }
-    *VEC_PUSH(p->arena, &p->pending) = e;
+    *VEC_PUSH(p->arena, &p->pending) = e; /* NOLINT(bugprone-sizeof-expression): of pointers */
     return e;
 }
 
@@ -275,7 +275,7 @@ struct ast_names tree_names(struct parse *p, struct ast_names list, struct ast_n
 
 struct ast_exprs tree_exprs(struct parse *p, struct ast_exprs list, struct ast_expr *e)
 {
-    PUSH(p->arena, &list, struct ast_expr *) = e;
+    PUSH(p->arena, &list, struct ast_expr *) = e; /* NOLINT(bugprone-sizeof-expression) */
     return list;
 }
 

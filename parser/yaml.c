@@ -106,6 +106,14 @@ static bool advance(struct reader *r)
     return true;
 }
 
+static bool advance_by(struct reader *r, int events)
+{
+    while (events > 0 && advance(r)) {
+        events--;
+    }
+    return events == 0;
+}
+
 static bool count(struct reader *r, uint32_t weight)
 {
     if (weight > YAML_NODE_LIMIT - r->nodes) {
@@ -133,10 +141,10 @@ static bool one_of(struct str x, const char *const *words)
     return false;
 }
 
-static const char *const NULLS[] = {"", "~", "null", "Null", "NULL", NULL};
-static const char *const TRUES[] = {"true", "True", "TRUE", NULL};
-static const char *const FALSES[] = {"false", "False", "FALSE", NULL};
-static const char *const ENDLESS[] = {".inf",  ".Inf",  ".INF", "+.inf", "+.Inf", "+.INF", "-.inf",
+static const char *const nulls[] = {"", "~", "null", "Null", "NULL", NULL};
+static const char *const trues[] = {"true", "True", "TRUE", NULL};
+static const char *const falses[] = {"false", "False", "FALSE", NULL};
+static const char *const endless[] = {".inf",  ".Inf",  ".INF", "+.inf", "+.Inf", "+.INF", "-.inf",
                                       "-.Inf", "-.INF", ".nan", ".NaN",  ".NAN",  NULL};
 
 static size_t digits(struct str x, size_t at)
@@ -262,16 +270,16 @@ static bool read_number(struct reader *r, struct str x, struct json *out, bool *
 
 static bool read_plain(struct reader *r, struct str x, struct json *out)
 {
-    if (one_of(x, NULLS)) {
+    if (one_of(x, nulls)) {
         out->kind = JSON_NULL;
         return true;
     }
-    if (one_of(x, TRUES) || one_of(x, FALSES)) {
+    if (one_of(x, trues) || one_of(x, falses)) {
         out->kind = JSON_BOOL;
-        out->boolean = one_of(x, TRUES);
+        out->boolean = one_of(x, trues);
         return true;
     }
-    if (one_of(x, ENDLESS)) {
+    if (one_of(x, endless)) {
         return complain(r, "infinite and undefined numbers have no place here",
                         "quote it, if it is a text");
     }
@@ -503,14 +511,14 @@ static bool read_node(struct reader *r, struct json *out)
 
 static bool read_document(struct reader *r, struct json *out)
 {
-    if (!advance(r) || !advance(r)) { /* the stream's start, then the document's */
+    if (!advance_by(r, 2)) { /* the stream's start, then the document's */
         return false;
     }
     if (r->event.type == YAML_STREAM_END_EVENT) {
         out->kind = JSON_OBJECT;
         return true;
     }
-    if (!advance(r) || !read_node(r, out) || !advance(r) || !advance(r)) {
+    if (!advance(r) || !read_node(r, out) || !advance_by(r, 2)) {
         return false;
     }
     if (r->event.type != YAML_STREAM_END_EVENT) {
