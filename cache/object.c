@@ -3,7 +3,7 @@
  * and the digest of its signatures. Invariant: nothing is followed but a link that the caller named. */
 #include "cache/object.h"
 
-#include "cache/chunk.h"
+#include "cache/cutter.h"
 #include "cache/scan.h"
 
 #include <dirent.h>
@@ -13,7 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { READ_BYTES = 2 << 20, PERMISSIONS = 0777, EXECUTABLE = 0100 };
+enum { PERMISSIONS = 0777, EXECUTABLE = 0100 };
 
 /* What goes on below one root. */
 struct scan {
@@ -22,7 +22,7 @@ struct scan {
     struct diags *d;
     struct digester walk;
     struct buf path; /* of what is looked at, for messages */
-    uint8_t *bytes;  /* READ_BYTES for a large file */
+    uint8_t *bytes;  /* of a small file */
     size_t room;
     uint64_t entries; /* so far */
     int64_t newest_ns;
@@ -82,66 +82,16 @@ static bool read_some(int fd, uint8_t *bytes, size_t n, size_t *got)
     return true;
 }
 
-/* A file on its way through the cutter. */
-struct cutting {
-    int fd;
-    uint8_t *bytes; /* READ_BYTES */
-    const struct depot_sink *tee;
-    struct list_builder list;
-};
-
-static bool cut_file(struct cutting *c)
-{
-    size_t have = 0, at = 0;
-    bool end = false;
-    for (;;) {
-        if (!end && have - at < CHUNK_MAX) {
-            memmove(c->bytes, c->bytes + at, have - at);
-            have -= at;
-            at = 0;
-            size_t got;
-            if (!read_some(c->fd, c->bytes + have, READ_BYTES - have, &got)) {
-                return false;
-            }
-            end = got < READ_BYTES - have;
-            have += got;
-        }
-        size_t n = chunk_cut(c->bytes + at, have - at);
-        if (!n) {
-            return true;
-        }
-        if (c->tee && !c->tee->take(c->tee->context, c->bytes + at, n)) {
-            return false;
-        }
-        struct digest digest = digest_of(c->bytes + at, n);
-        list_add(&c->list, n, &digest);
-        at += n;
-    }
-}
-
-static bool hash_large(struct cutting *c, struct object_set *keep, struct ref *out)
-{
-    list_builder_init(&c->list, keep);
-    bool ok = cut_file(c);
-    int error = errno;
-    if (ok && !list_end(&c->list, out)) {
-        *out = (struct ref){REF_LIST, 0, {{0}}}; /* it became empty under us */
-    }
-    list_builder_free(&c->list);
-    errno = error;
-    return ok;
-}
-
 bool object_hash_fd(int fd, const struct depot_sink *tee, struct ref *out)
 {
-    struct cutting c = {.fd = fd, .bytes = mem_alloc(READ_BYTES), .tee = tee};
-    errno = 0;
-    bool ok = hash_large(&c, NULL, out);
-    mem_free(c.bytes);
-    return ok && out->size;
+    struct stat st;
+    if (fstat(fd, &st) != 0) {
+        return false;
+    }
+    struct cutter_source from = {fd, (uint64_t)st.st_size, tee};
+    return cutter_run(&from, NULL, out) && out->size;
 }
 
-/* A lone small file needs no more than its size, and one byte to see it grow. */
 static void make_room(struct scan *s, size_t need)
 {
     if (s->room < need) {
@@ -156,14 +106,14 @@ static bool hash_open_file(struct scan *s, int fd, struct stat *st, struct ref *
 {
     struct stat after;
     uint64_t size = (uint64_t)st->st_size;
-    make_room(s, size < LIST_FILE_MIN ? (size_t)size + 1 : READ_BYTES);
     if (size >= LIST_FILE_MIN) {
-        struct cutting c = {.fd = fd, .bytes = s->bytes};
-        if (!hash_large(&c, s->keep, out)) {
+        struct cutter_source from = {fd, size, NULL};
+        if (!cutter_run(&from, s->keep, out)) {
             return say_unreadable(s);
         }
     } else {
         size_t got;
+        make_room(s, (size_t)size + 1);
         if (!read_some(fd, s->bytes, (size_t)size + 1, &got)) {
             return say_unreadable(s);
         }
