@@ -287,6 +287,22 @@ static uint32_t *missing(struct sched *s, const struct tokens *t)
     return fits_machine(s, t) ? NULL : &s->machine_aside;
 }
 
+/* The others go on waiting: until the next release there will only be less. */
+static void take_back_fitting(struct sched *s)
+{
+    uint32_t *link = &s->machine_aside;
+    while (*link != GRAPH_NONE) {
+        uint32_t number = *link;
+        struct class *c = &s->classes.at[number];
+        if (fits_machine(s, &c->tokens)) {
+            *link = c->next;
+            ready_put(s, number);
+        } else {
+            link = &c->next;
+        }
+    }
+}
+
 static uint64_t take_gpus(struct sched *s, uint32_t count)
 {
     uint64_t taken = 0;
@@ -416,7 +432,7 @@ void sched_release(struct sched *s, const struct sched_grant *grant)
         take_back(s, &s->pool_aside[t->pool]);
     }
     if (t->micro_cpus || t->memory || t->gpus) {
-        take_back(s, &s->machine_aside);
+        take_back_fitting(s);
     }
     if (s->held.n == 0) {
         take_back(s, &s->alone_aside);
