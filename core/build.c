@@ -386,9 +386,8 @@ static void run_loop(struct building *b)
         start_queued(b);
         if (b->stopping && sched_waiting(b->sched) > 0)
             sched_clear(b->sched, drop_waiting, b);
-        (void)workers_collect(b->workers);
-        if (!b->stopping && b->ready_from < b->ready.n)
-            continue;
+        if (workers_collect(b->workers) > 0 || (!b->stopping && b->ready_from < b->ready.n))
+            continue; /* what came back may have queued something */
         if (!is_busy(b))
             return;
         bool starved = sched_waiting(b->sched) > 0 && b->options->max_load > 0;
