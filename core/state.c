@@ -209,6 +209,29 @@ struct state *state_open(int root, bool read_only, struct diags *d)
     return s;
 }
 
+/* What a killed build was writing. Young ones may be another program's that writes at this moment. */
+static void drop_leftovers(const struct state *s)
+{
+    const int64_t old_ns = INT64_C(3600) * 1000000000;
+    struct arena scratch;
+    arena_init(&scratch);
+    struct file_entry *entries;
+    uint32_t count = 0;
+    int64_t now = time_now_ns();
+    if (!file_list(&scratch, s->dir, STR("."), &entries, &count)) {
+        count = 0;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (str_starts(entries[i].name, STR(".pawl-"))) {
+            struct file_sig sig = file_stat(s->dir, entries[i].name, false);
+            if (file_sig_exists(&sig) && sig.mtime_ns < now - old_ns) {
+                (void)file_remove(s->dir, entries[i].name);
+            }
+        }
+    }
+    arena_free(&scratch);
+}
+
 enum file_lock_result state_lock(struct state *s, bool wait, int *holder_pid)
 {
     if (s->read_only) {
@@ -216,7 +239,11 @@ enum file_lock_result state_lock(struct state *s, bool wait, int *holder_pid)
         return FILE_LOCK_ERROR;
     }
     enum file_lock_result result = file_lock_open(&s->lock, s->dir, STR("lock"), wait, holder_pid);
-    if (result != FILE_LOCK_HELD || s->changed) {
+    if (result != FILE_LOCK_HELD) {
+        return result;
+    }
+    drop_leftovers(s);
+    if (s->changed) {
         return result;
     }
     struct file_sig sig = file_stat(s->dir, STR("state"), true);

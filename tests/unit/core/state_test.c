@@ -737,6 +737,27 @@ static void state_lock_tells_the_holder_and_then_sees_its_work(void **state)
     workspace_drop(&p);
 }
 
+static void state_lock_clears_what_killed_builds_left(void **state)
+{
+    (void)state;
+    struct workspace p;
+    workspace_make(&p);
+    state_close(must_open(&p, false), &p.d);
+    assert_true(file_write(p.root, STR(".pawl/.pawl-0123"), STR("old"), 0600, false));
+    assert_true(file_write(p.root, STR(".pawl/.pawl-4567"), STR("young"), 0600, false));
+    const struct timespec long_ago[2] = {{1000000000, 0}, {1000000000, 0}};
+    assert_int_equal(utimensat(p.root, ".pawl/.pawl-0123", long_ago, 0), 0);
+    struct state *s = must_open(&p, false);
+    int holder;
+    assert_int_equal(state_lock(s, false, &holder), FILE_LOCK_HELD);
+    state_close(s, &p.d);
+    struct file_sig old = file_stat(p.root, STR(".pawl/.pawl-0123"), false);
+    struct file_sig young = file_stat(p.root, STR(".pawl/.pawl-4567"), false);
+    assert_false(file_sig_exists(&old));
+    assert_true(file_sig_exists(&young));
+    workspace_drop(&p);
+}
+
 /* A full disk, played by a limit on the size of files. */
 static void child_meets_a_full_disk(struct workspace *p)
 {
@@ -821,6 +842,7 @@ int main(void)
         cmocka_unit_test(state_readers_keep_what_they_opened),
         cmocka_unit_test(state_killed_anywhere_keeps_what_was_flushed),
         cmocka_unit_test(state_lock_tells_the_holder_and_then_sees_its_work),
+        cmocka_unit_test(state_lock_clears_what_killed_builds_left),
         cmocka_unit_test(state_full_disk_is_told_once_and_costs_nothing_old),
         cmocka_unit_test(state_outputs_hash_sees_paths_modes_and_contents),
     };
