@@ -120,9 +120,10 @@ def one_history(pawl, seed):
     root, cache = os.path.join(base, "w"), os.path.join(base, "cache")
     os.mkdir(root)
     try:
+        write(graph, root)
         for _ in range(rng.randint(3, 8)):
             for _ in range(rng.randint(0, 2)):
-                history.append(edit(rng, graph, root) if history else "first")
+                history.append(edit(rng, graph, root))
             write(graph, root)
             wanted, outputs = naive.build(graph, read_outputs(graph, root))
             history.append("build")
