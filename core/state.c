@@ -161,13 +161,9 @@ static struct diag *unusable(struct diags *d, const char *what)
 /* The folder's descriptor; -1 without a diagnostic: absent, and only read. */
 static bool open_folder(int root, bool read_only, int *out, struct diags *d)
 {
-    bool made = false;
-    if (!read_only) {
-        made = mkdirat(root, ".pawl", 0700) == 0;
-        if (!made && errno != EEXIST) {
-            unusable(d, "cannot make the folder '.pawl'");
-            return false;
-        }
+    if (!read_only && mkdirat(root, ".pawl", 0700) != 0 && errno != EEXIST) {
+        unusable(d, "cannot make the folder '.pawl'");
+        return false;
     }
     int dir = openat(root, ".pawl", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     *out = dir;
@@ -182,9 +178,6 @@ static bool open_folder(int root, bool read_only, int *out, struct diags *d)
         unusable(d, "cannot write to the folder '.pawl'");
         close(dir);
         return false;
-    }
-    if (made) {
-        put_ignore_file(dir);
     }
     return true;
 }
@@ -204,6 +197,9 @@ struct state *state_open(int root, bool read_only, struct diags *d)
     buf_init(&s->waiting, WAITING_LIMIT);
     if (dir >= 0) {
         load(s);
+    }
+    if (!read_only && !s->log.map) {
+        put_ignore_file(dir); /* not again later: who removes it wants it gone */
     }
     warn_damage(s, d);
     return s;

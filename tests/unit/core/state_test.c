@@ -235,6 +235,14 @@ static void state_is_for_its_owner_alone(void **state)
     struct str ignore;
     assert_true(file_read_quiet(&p.arena, p.root, STR(".pawl/.gitignore"), 100, &ignore));
     assert_true(str_eq(ignore, STR("*\n")));
+    assert_true(file_remove(p.root, STR(".pawl/.gitignore")));
+    state_close(must_open(&p, false), &p.d); /* who removed it wants it gone */
+    struct file_sig sig = file_stat(p.root, STR(".pawl/.gitignore"), false);
+    assert_false(file_sig_exists(&sig));
+    assert_true(file_remove(p.root, STR(".pawl/state")));
+    state_close(must_open(&p, false), &p.d); /* the folder may be there before the state */
+    sig = file_stat(p.root, STR(".pawl/.gitignore"), false);
+    assert_true(file_sig_exists(&sig));
     workspace_drop(&p);
 }
 
