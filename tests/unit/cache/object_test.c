@@ -175,7 +175,7 @@ static void object_what_cannot_be_kept_is_told(void **state)
     assert_int_equal(mkfifoat(s->root, "d/fifo", 0600), 0);
     expect_unfit(s, "d");
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    snprintf(address.sun_path, sizeof address.sun_path, "%s/work/socket", s->dir);
+    snprintf(address.sun_path, sizeof address.sun_path, "/proc/self/fd/%d/socket", s->root);
     int fd = socket(AF_UNIX, SOCK_STREAM, 0);
     assert_int_equal(bind(fd, (struct sockaddr *)&address, sizeof address), 0);
     expect_unfit(s, "socket");

@@ -118,7 +118,7 @@ static void pack_cut_short_is_bad(void **state)
     pack_writer_init(&w, s->depot);
     struct pack_run a = add(s, &w, "hello", 5);
     assert_true(pack_seal(&w, &s->notes));
-    char key[PACK_KEY], path[128];
+    char key[PACK_KEY], path[256];
     snprintf(path, sizeof path, "%s/cache/%s", s->dir, pack_key(&a.pack, false, key).s);
     for (off_t n = (off_t)w.puts[0].bytes - 1; n >= 0; n -= 7) {
         struct pack_footer footer;
@@ -180,7 +180,7 @@ static void pack_stays_below_its_limit(void **state)
 static void pack_put_that_fails_is_told(void **state)
 {
     struct sandbox *s = *state;
-    char path[96];
+    char path[256];
     snprintf(path, sizeof path, "%s/cache", s->dir);
     struct depot *closed = depot_dir_open(str_from(path), false, &s->notes);
     struct pack_writer w;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
-/* What the cache's tests share: a folder of their own with a workspace and a depot, and bytes that everybody
- * can make again: SHA-256 of "0", "1", "2" …, one behind the other. */
+/* What the cache's tests share: a folder of their own with a workspace and a depot (below $PAWL_TEST_TMP, to try
+ * another file system), and bytes that everybody can make again: SHA-256 of "0", "1", "2" …, one behind the other. */
 #pragma once
 
 #include "cache/depot_dir.h"
@@ -11,9 +11,11 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/fs.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -26,7 +28,7 @@
 /* clang-format on */
 
 struct sandbox {
-    char dir[64];
+    char dir[200];
     int root; /* the workspace */
     struct arena arena;
     struct diags notes;
@@ -37,9 +39,10 @@ struct sandbox {
 static inline int sandbox_begin(void **state)
 {
     struct sandbox *s = calloc(1, sizeof *s);
-    snprintf(s->dir, sizeof s->dir, "/tmp/pawl-cache-XXXXXX");
+    const char *tmp = getenv("PAWL_TEST_TMP");
+    snprintf(s->dir, 150, "%s/pawl-cache-XXXXXX", tmp ? tmp : "/tmp");
     assert_non_null(mkdtemp(s->dir));
-    char path[80];
+    char path[256];
     snprintf(path, sizeof path, "%s/work", s->dir);
     assert_int_equal(mkdir(path, 0700), 0);
     s->root = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -123,10 +126,25 @@ static inline const char *sandbox_hex(struct sandbox *s, const void *bytes, size
 /* Files below a folder of the sandbox ("cache/p"). */
 static inline uint32_t sandbox_count(struct sandbox *s, const char *folder)
 {
-    char path[96];
+    char path[256];
     struct file_entry *entries;
     uint32_t count = 0;
     snprintf(path, sizeof path, "%s/%s", s->dir, folder);
     (void)file_list(&s->arena, FILE_CWD, str_from(path), &entries, &count);
     return count;
+}
+
+/* Whether files can share their blocks here: then large ones are kept plain, whatever is in them. */
+static inline bool sandbox_reflinks(struct sandbox *s)
+{
+    sandbox_text(s, "probe", "x");
+    int from = openat(s->root, "probe", O_RDONLY | O_CLOEXEC);
+    int to = openat(s->root, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    bool ok = to >= 0 && ioctl(to, FICLONE, from) == 0;
+    close(from);
+    if (to >= 0) {
+        close(to);
+    }
+    assert_int_equal(unlinkat(s->root, "probe", 0), 0);
+    return ok;
 }

@@ -153,6 +153,7 @@ static void store_learns_from_packs(void **state)
 {
     struct sandbox *s = *state;
     struct store store = open_store(s);
+    store.folder = -1;
     size_t n = 8 << 20;
     uint8_t *bytes = half_noise(s, n);
     sandbox_write(s, "big", bytes, n, 0600);
@@ -160,6 +161,7 @@ static void store_learns_from_packs(void **state)
     assert_true(store_seal(&store, &s->notes));
     store_free(&store);
     store = open_store(s);
+    store.folder = -1;
     store_learn(&store, &first);
     store_learn(&store, &first);
     memset(bytes + (3 << 20), 'x', 1000);
@@ -190,7 +192,7 @@ static void store_noise_with_known_chunks_is_not_plain(void **state)
     sandbox_write(s, "noise", bytes, n, 0600);
     struct pack_place place = keep(s, &store, "noise");
     assert_true(store_seal(&store, &s->notes));
-    assert_int_equal(sandbox_count(s, "cache/b"), 0);
+    assert_int_equal(sandbox_count(s, "cache/b"), sandbox_reflinks(s));
     assert_int_equal(fetch_check(&s->from, &place), FETCH_DONE);
     store_free(&store);
 }
@@ -215,7 +217,7 @@ static void store_forgotten_packs_are_not_counted_on(void **state)
 static void store_seal_that_fails_voids_the_places(void **state)
 {
     struct sandbox *s = *state;
-    char path[96];
+    char path[256];
     snprintf(path, sizeof path, "%s/cache", s->dir);
     struct depot *closed = depot_dir_open(str_from(path), false, &s->notes);
     struct store store;
