@@ -260,12 +260,12 @@ static uint32_t add_declared(struct collector *c)
     return c->out->n;
 }
 
-/* "linux-x86_64"; empty where the step says that it does not matter. */
-static struct str platform_of(const struct graph_step *st, char out[PLATFORM_BYTES])
+/* The kernel's name in lower case and the machine's. */
+static struct str ask_platform(char out[PLATFORM_BYTES])
 {
     struct utsname name;
-    if (st->flags & GRAPH_STEP_ANY_PLATFORM || uname(&name) != 0) {
-        return STR_NONE;
+    if (uname(&name) != 0) {
+        return STR("unknown");
     }
     struct str system = str_from(name.sysname);
     struct str machine = str_from(name.machine);
@@ -281,6 +281,22 @@ static struct str platform_of(const struct graph_step *st, char out[PLATFORM_BYT
     return (struct str){out, n};
 }
 
+struct str fingerprint_platform(struct arena *a)
+{
+    char text[PLATFORM_BYTES];
+    return str_copy(a, ask_platform(text));
+}
+
+/* Empty where the step says that it does not matter. */
+static struct str platform_of(const struct graph_step *st, const struct fingerprint_values *v,
+                              char out[PLATFORM_BYTES])
+{
+    if (st->flags & GRAPH_STEP_ANY_PLATFORM) {
+        return STR_NONE;
+    }
+    return v->platform.n ? str_sub(v->platform, 0, PLATFORM_BYTES) : ask_platform(out);
+}
+
 void fingerprint_parts(const struct graph *g, step_id s, const struct fingerprint_values *v,
                        struct arena *a, struct part_list *out)
 {
@@ -288,7 +304,7 @@ void fingerprint_parts(const struct graph *g, step_id s, const struct fingerprin
     struct collector c = {g, graph_step(g, s), v, a, out};
     add_declared(&c);
     char text[PLATFORM_BYTES];
-    struct str platform = platform_of(c.step, text);
+    struct str platform = platform_of(c.step, v, text);
     if (platform.n) {
         add(&c, "platform", STR_NONE, str_copy(a, platform));
     }
@@ -442,7 +458,7 @@ struct digest fingerprint_digest(const struct graph *g, step_id s,
     *w.at++ = VERSION;
     write_bytes(&w, declared.b, sizeof declared.b);
     char platform[PLATFORM_BYTES];
-    write_text(&w, platform_of(st, platform));
+    write_text(&w, platform_of(st, v, platform));
     write_content(&w, g, st, v);
     struct digest digest = digest_of(w.begin, (size_t)(w.at - w.begin));
     if (w.begin != w.stack) {

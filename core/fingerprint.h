@@ -28,7 +28,11 @@ struct fingerprint_values {
     const struct str *probes;       /* one for each of step.probes */
     const struct part_file *tools;  /* one for each of step.tools */
     const struct part_file *inputs; /* one for each of step.inputs */
+    struct str platform;            /* fingerprint_platform; empty: it is asked for, a system call each time */
 };
+
+/* "linux-x86_64": where this program runs. */
+struct str fingerprint_platform(struct arena *a);
 
 /* Fills graph_step.declared for each step whose declared parts are all constant; called once, by eval, on the
  * fresh image. */

@@ -293,6 +293,22 @@ static void fingerprint_stays_with_what_does_not_count(void **state)
     arena_free(&a);
 }
 
+static void fingerprint_platform_is_the_one_that_is_asked_for(void **state)
+{
+    (void)state;
+    struct arena a = {0};
+    struct step_fixture *f = fixture_make(&a);
+    struct digest asked = fixture_fingerprint(f);
+    f->values.platform = fingerprint_platform(&a);
+    assert_true(str_starts(f->values.platform, STR("linux-")));
+    struct digest given = fixture_fingerprint(f);
+    assert_true(same(&asked, &given));
+    f->values.platform = STR("linux-pdp11");
+    struct digest other = fixture_fingerprint(f);
+    assert_false(same(&asked, &other));
+    arena_free(&a);
+}
+
 /* "a" + "bc" and "ab" + "c" must not meet. */
 static void fingerprint_parts_do_not_run_together(void **state)
 {
@@ -545,6 +561,7 @@ int main(void)
         cmocka_unit_test(fingerprint_declared_half_stays_open_where_something_is_late),
         cmocka_unit_test(fingerprint_changes_with_each_part),
         cmocka_unit_test(fingerprint_stays_with_what_does_not_count),
+        cmocka_unit_test(fingerprint_platform_is_the_one_that_is_asked_for),
         cmocka_unit_test(fingerprint_parts_do_not_run_together),
         cmocka_unit_test(fingerprint_stands_many_inputs),
         cmocka_unit_test(fingerprint_reason_names_the_cause),
