@@ -362,7 +362,7 @@ static int open_to_empty(int dir, const char *name)
     struct stat st;
     if (fstatat(dir, name, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISDIR(st.st_mode)
         && (st.st_mode & S_IRWXU) != S_IRWXU) {
-        fchmodat(dir, name, (st.st_mode & 07777) | S_IRWXU, 0);
+        (void)!fchmodat(dir, name, (st.st_mode & 07777) | S_IRWXU, 0); /* opening tells */
     }
     return openat(dir, name, flags);
 }
