@@ -344,7 +344,8 @@ bool fetch_read(const struct fetch *f, const struct cache_places *places, const 
 /* Outputs on their way into the workspace. */
 struct outputs {
     const struct fetch *f;
-    const struct cache_places *places;
+    const struct pack_place **places; /* sorted by root; those of one root in their order */
+    uint32_t place_count;
     struct arena arena;
     struct stage stage;
     struct diags *notes;
@@ -356,18 +357,56 @@ static int by_path(const void *x, const void *y)
     return str_cmp((*a)->path, (*b)->path);
 }
 
+static int root_cmp(const struct ref *x, const struct ref *y)
+{
+    int c = digest_cmp(&x->digest, &y->digest);
+    return c ? c : (x->kind > y->kind) - (x->kind < y->kind);
+}
+
+static int by_root(const void *x, const void *y)
+{
+    const struct pack_place *const *a = x, *const *b = y;
+    int c = root_cmp(&(*a)->root, &(*b)->root);
+    return c ? c : (*a > *b) - (*a < *b); /* both are in one array */
+}
+
+static void sort_places(struct outputs *x, const struct cache_places *places)
+{
+    x->places = ARENA_ARRAY(&x->arena, const struct pack_place *, places->count);
+    x->place_count = places->count;
+    for (uint32_t i = 0; i < places->count; i++) {
+        x->places[i] = &places->at[i];
+    }
+    if (places->count > 1) {
+        qsort(x->places, places->count, sizeof *x->places, by_root);
+    }
+}
+
+/* The first of the root's places, or where it would be. */
+static uint32_t first_place(const struct outputs *x, const struct ref *root)
+{
+    uint32_t low = 0, high = x->place_count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (root_cmp(&x->places[middle]->root, root) < 0) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
 /* One output under a name that does not exist yet, from the first place that is good. */
 static enum fetch_answer make_output(struct outputs *x, const struct record_output *o,
                                      struct str temp, int *error)
 {
     enum fetch_answer answer = FETCH_ABSENT;
     const char *name = str_c(&x->arena, temp);
-    for (uint32_t i = 0; i < x->places->count; i++) {
-        if (!ref_eq(&x->places->at[i].root, &o->ref)) {
-            continue;
-        }
+    for (uint32_t i = first_place(x, &o->ref);
+         i < x->place_count && ref_eq(&x->places[i]->root, &o->ref); i++) {
         struct fetching fetching;
-        fetching_init(&fetching, x->f, &x->places->at[i]);
+        fetching_init(&fetching, x->f, x->places[i]);
         bool ok = o->ref.kind == REF_TREE
                       ? make_folder(&fetching, x->stage.root, name, &o->ref, o->mode)
                       : make_file(&fetching, x->stage.root, name, &o->ref, o->mode);
@@ -417,7 +456,8 @@ static bool stage_output(struct outputs *x, const struct record_output *o)
 bool fetch_outputs(const struct fetch *f, const struct record *r, const struct cache_places *places,
                    int root, struct diags *notes)
 {
-    struct outputs x = {.f = f, .places = places, .notes = notes};
+    struct outputs x = {.f = f, .notes = notes};
+    sort_places(&x, places);
     stage_init(&x.stage, root, &x.arena);
     const struct record_output **sorted =
         ARENA_ARRAY(&x.arena, const struct record_output *, r->output_count);
