@@ -95,6 +95,15 @@ static void try_place(struct depot *d, struct str bytes, const struct pack_foote
     struct pack_place place = {{first->kind, first->raw, first->digest}, &run, 1};
     run.length = last->offset + pack_entry_length(last) - first->offset;
     (void)fetch_check(&from, &place);
+    struct rd rd = rd_from(bytes.s + bytes.n / 2, bytes.n - bytes.n / 2); /* runs at random */
+    struct pack_run wild[3] = {run, run, run};
+    for (int i = 0; i < 3; i++) {
+        wild[i].offset = i ? rd_varint(&rd) : first->offset;
+        wild[i].length = rd_varint(&rd);
+        wild[i].count = rd_u8(&rd);
+    }
+    struct pack_place strange = {place.root, wild, 3};
+    (void)fetch_check(&from, &strange);
     struct pack_item item;
     if (!pack_item_read(str_tail(bytes, (size_t)first->offset), &item)
         || item.encoding != FRAME_RAW) {
