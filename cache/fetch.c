@@ -360,7 +360,8 @@ static int by_path(const void *x, const void *y)
 static int root_cmp(const struct ref *x, const struct ref *y)
 {
     int c = digest_cmp(&x->digest, &y->digest);
-    return c ? c : (x->kind > y->kind) - (x->kind < y->kind);
+    c = c ? c : (x->kind > y->kind) - (x->kind < y->kind);
+    return c ? c : (x->size > y->size) - (x->size < y->size);
 }
 
 static int by_root(const void *x, const void *y)
