@@ -169,15 +169,15 @@ static bool emit_run(const struct scope *s, const struct ast_expr *e, struct str
     if (!run_value(s, e, &style, &v)) {
         return false;
     }
-    style.tracked = true;
-    if (!run_value(s, e, &style, &seen)) {
-        return false;
-    }
     value_add_refs_of(s->arena, mentioned, &v);
     out->command_kind = kind_of(e, &v);
     out->command = command_put(s->e, &v);
     out->command_tracked = out->command;
     if (v.untracked) {
+        style.tracked = true;
+        if (!run_value(s, e, &style, &seen)) {
+            return false;
+        }
         out->command_tracked = command_put(s->e, &seen);
         out->flags |= GRAPH_STEP_HAS_UNTRACKED;
     }

@@ -278,11 +278,10 @@ static bool load_unit(struct eval *e, struct unit *u, struct span at)
         return false;
     }
     u->loading = true;
-    uint32_t errors = e->d->errors;
     for (uint32_t i = 0; i < u->file->statements.n; i++) {
-        gather(e, u, i);
+        gather(e, u, i); /* what is defined twice keeps its first meaning */
     }
-    bool good = errors == e->d->errors;
+    bool good = true;
     for (uint32_t i = 0; i < u->file->statements.n; i++) {
         if (u->file->statements.at[i].kind == AST_INCLUDE) {
             good &= include(e, u, &u->file->statements.at[i]);

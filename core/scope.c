@@ -136,6 +136,16 @@ static void gather_values(const struct scope *s, struct table *out)
     }
 }
 
+static void gather_things(const struct scope *s, struct table *out)
+{
+    for (const struct space *p = s->unit->space; p; p = p->parent) {
+        const struct table *t = &p->names[NAMES_THINGS].table;
+        for (uint32_t i = 0; i < t->count; i++) {
+            table_add(out, t->keys[i], NULL);
+        }
+    }
+}
+
 static bool is_operand(const struct table *values, struct str x)
 {
     double number;
@@ -182,6 +192,9 @@ void scope_say_unknown(const struct scope *s, struct str name, struct span at)
     if (thing) {
         help_thing(e, x, thing, name);
     } else if (!help_difference(e, x, &values, name)) {
+        if (!table_nearest(&values, name).n) {
+            gather_things(s, &values);
+        }
         scope_help_nearest(e, x, &values, name);
     }
 }
