@@ -62,7 +62,7 @@ static bool compact(struct cache *c, bool all, struct diags *notes)
         return false;
     }
     needed_init(&needed, &m->view, manifest_now_ms(m), m->keep_ms);
-    bool ok = compact_run(m, &needed, &stock, all, notes);
+    bool ok = compact_run(m, &needed, &stock, all ? COMPACT_ALL : COMPACT_SMALL_ONES, notes);
     needed_free(&needed);
     stock_free(&stock);
     return ok;

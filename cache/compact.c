@@ -32,10 +32,10 @@ struct round {
     VEC(uint32_t) days;
 };
 
-static bool is_old(const struct manifest *m, const struct view_segment *s)
+static bool is_old(const struct manifest *m, const struct view_segment *s, int64_t least_ms)
 {
     int64_t now = manifest_now_ms(m);
-    return s->state == SEGMENT_GOOD && now - s->stored_ms > OLD_MS && s->named_ms < now;
+    return s->state == SEGMENT_GOOD && now - s->stored_ms > least_ms && s->named_ms < now;
 }
 
 uint32_t compact_count(const struct manifest *m)
@@ -43,7 +43,7 @@ uint32_t compact_count(const struct manifest *m)
     uint32_t count = 0;
     for (uint32_t i = 0; i < m->view.count; i++) {
         const struct view_segment *s = m->view.segments[i];
-        count += is_old(m, s) && s->size < COMPACT_SMALL;
+        count += is_old(m, s, OLD_MS) && s->size < COMPACT_SMALL;
     }
     return count;
 }
@@ -206,15 +206,16 @@ static uint32_t count_dropped(const struct needed *needed, const struct segment 
     return dropped;
 }
 
-static bool is_worth_it(const struct round *r, const struct view_segment *s, bool all)
+static bool is_worth_it(const struct round *r, const struct view_segment *s, enum compact_how how)
 {
-    if (!is_old(r->m, s)) {
+    if (!is_old(r->m, s, how == COMPACT_NOW ? -1 : OLD_MS)) {
         return false;
     }
-    if (s->size < COMPACT_SMALL || (all && s->size < LARGE)) {
+    if (s->size < COMPACT_SMALL || (how != COMPACT_SMALL_ONES && s->size < LARGE)) {
         return true;
     }
-    return all && 4 * count_dropped(r->needed, &s->segment) > s->segment.rows.n;
+    return how != COMPACT_SMALL_ONES
+           && 4 * count_dropped(r->needed, &s->segment) > s->segment.rows.n;
 }
 
 static int compare_names(const void *x, const void *y)
@@ -225,13 +226,13 @@ static int compare_names(const void *x, const void *y)
 }
 
 /* Picks the inputs of one heir, oldest names first. */
-static void pick(struct round *r, bool all)
+static void pick(struct round *r, enum compact_how how)
 {
     const struct view *v = &r->m->view;
     r->inputs = ARENA_ARRAY(&r->arena, struct view_segment *, v->count + 1);
     for (uint32_t i = 0; i < v->count; i++) {
         r->keep_places |= v->segments[i]->state != SEGMENT_GOOD;
-        if (is_worth_it(r, v->segments[i], all)) {
+        if (is_worth_it(r, v->segments[i], how)) {
             r->inputs[r->count++] = v->segments[i];
         }
     }
@@ -307,14 +308,14 @@ static bool is_smaller(const struct round *r, const struct segment *s)
 enum rounded { ROUND_DONE, ROUND_NOTHING, ROUND_FAILED };
 
 static enum rounded run_once(struct manifest *m, const struct needed *needed,
-                             const struct stock *stock, bool all, struct diags *notes)
+                             const struct stock *stock, enum compact_how how, struct diags *notes)
 {
     struct round r = {.m = m, .needed = needed, .stock = stock};
     segment_draft_init(&r.draft);
     table_init(&r.blocks, &r.arena);
     table_init(&r.packs, &r.arena);
     table_init(&r.prefixes, &r.arena);
-    pick(&r, all);
+    pick(&r, how);
     enum rounded result = ROUND_NOTHING;
     fill(&r);
     if (r.count > 1 || (r.count == 1 && is_smaller(&r, &r.inputs[0]->segment))) {
@@ -326,7 +327,7 @@ static enum rounded run_once(struct manifest *m, const struct needed *needed,
 }
 
 bool compact_run(struct manifest *m, const struct needed *needed, const struct stock *stock,
-                 bool all, struct diags *notes)
+                 enum compact_how how, struct diags *notes)
 {
     int64_t seen_boot_ns = m->list_boot_ns;
     for (uint32_t i = 0; i < m->view.count; i++) {
@@ -339,7 +340,7 @@ bool compact_run(struct manifest *m, const struct needed *needed, const struct s
         if (m->list_boot_ns != seen_boot_ns || manifest_view_age_ms(m) >= MANIFEST_VIEW_MS) {
             break; /* the rest is for the next time */
         }
-        result = run_once(m, needed, stock, all, notes);
+        result = run_once(m, needed, stock, how, notes);
     }
     return result != ROUND_FAILED;
 }

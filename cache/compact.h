@@ -11,9 +11,14 @@ enum {
     COMPACT_MANY = 256, /* so many small ones are worth a compaction */
 };
 
+enum compact_how {
+    COMPACT_SMALL_ONES,
+    COMPACT_ALL, /* also large segments that hold much which nobody keeps */
+    COMPACT_NOW, /* and what is younger than 10 min */
+};
+
 /* How many small segments are old enough to be merged. */
 uint32_t compact_count(const struct manifest *m);
-/* Merges what the view of a full sync that was just made holds. all: also large segments that hold much which
- * nobody keeps. false with a warning: not done, nothing lost. */
+/* Merges what the view of a full sync that was just made holds. false with a warning: not done, nothing lost. */
 bool compact_run(struct manifest *m, const struct needed *needed, const struct stock *stock,
-                 bool all, struct diags *notes);
+                 enum compact_how how, struct diags *notes);

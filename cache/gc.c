@@ -510,7 +510,7 @@ bool gc_run(struct manifest *m, const struct cache_gc_options *o, struct cache_g
         }
     }
     if (ok && !o->dry_run && m->list_boot_ns == g.seen_boot_ns) {
-        ok = compact_run(m, &g.needed, &g.stock, true, notes);
+        ok = compact_run(m, &g.needed, &g.stock, o->now ? COMPACT_NOW : COMPACT_ALL, notes);
     }
     needed_free(&g.needed);
     stock_free(&g.stock);

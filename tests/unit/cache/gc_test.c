@@ -446,7 +446,7 @@ static bool merge(struct scene *s, struct client *c, bool all)
         return false;
     }
     needed_init(&needed, &m->view, manifest_now_ms(m), m->keep_ms);
-    bool ok = compact_run(m, &needed, &stock, all, &s->notes);
+    bool ok = compact_run(m, &needed, &stock, all ? COMPACT_ALL : COMPACT_SMALL_ONES, &s->notes);
     needed_free(&needed);
     stock_free(&stock);
     return ok;
@@ -547,7 +547,7 @@ static void compactor_that_slept_drops_nothing(void **state)
     assert_true(manifest_sync(m, true, &s->notes) && stock_read(&stock, m, &s->notes));
     needed_init(&needed, &m->view, manifest_now_ms(m), m->keep_ms);
     mem_pass(&s->place, 11 * MINUTE_MS);
-    compact_run(m, &needed, &stock, true, &s->notes);
+    compact_run(m, &needed, &stock, COMPACT_ALL, &s->notes);
     needed_free(&needed);
     stock_free(&stock);
     assert_int_equal(mem_count(&s->place, STR("m/")), 2);

@@ -283,7 +283,8 @@ static void act_compact(struct world *w, struct client *c)
         return;
     }
     needed_init(&needed, &m->view, manifest_now_ms(m), m->keep_ms);
-    w->merges += compact_run(m, &needed, &stock, roll(w, 2), &w->notes);
+    w->merges +=
+        compact_run(m, &needed, &stock, roll(w, 2) ? COMPACT_ALL : COMPACT_SMALL_ONES, &w->notes);
     needed_free(&needed);
     stock_free(&stock);
 }
