@@ -16,6 +16,7 @@ struct voice {
     struct jsonl jsonl;
     struct text text;
     struct tty *tty;
+    struct listener silent;
     struct listener *listener;
 };
 
@@ -27,7 +28,6 @@ static void silent_tell(struct listener *self, const struct event *e)
 
 static void choose_voice(struct voice *v, struct session *s, bool asking)
 {
-    static struct listener silent = {silent_tell, NULL};
     const struct opts *o = s->opts;
     struct text_options t = {.out = STDOUT_FILENO,
                              .err = STDERR_FILENO,
@@ -42,7 +42,8 @@ static void choose_voice(struct voice *v, struct session *s, bool asking)
         jsonl_init(&v->jsonl, STDOUT_FILENO);
         v->listener = &v->jsonl.listener;
     } else if (o->progress == PROGRESS_NONE) {
-        v->listener = &silent;
+        v->silent.tell = silent_tell;
+        v->listener = &v->silent;
     } else if (live) {
         v->tty = tty_open(&t);
         v->listener = tty_listener(v->tty);
