@@ -247,7 +247,7 @@ static void put_param(struct shell_scan *s, const struct value *v)
         fail_place(s, "the name in ${ }");
     } else if (f->stage == SHELL_PARAM_COLON || f->stage == SHELL_PARAM_NUMBER) {
         put_number(s, v);
-    } else if (!f->inside_quotes) {
+    } else if (!f->inside_quotes || f->stage == SHELL_PARAM_PATTERN) {
         struct str text = value_shown(s, v);
         settle_text_before(s, false);
         put_single_quoted(s, text);
@@ -429,7 +429,7 @@ bool shell_expand(const struct value_work *w, struct value_parts parts, enum she
 {
     assert(kind != SHELL_NONE);
     struct shell_scan s = {.work = w, .style = style, .kind = kind, .diags = d};
-    buf_init(&s.out, BUF_TEXT_LIMIT);
+    buf_init(&s.out, VALUE_LATE_LIMIT);
     expand(&s, parts);
     *out = value_string(str_copy(w->arena, buf_str(&s.out)));
     out->refs = value_refs_of(w->arena, parts);

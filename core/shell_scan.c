@@ -420,10 +420,11 @@ static void step_param_name(struct shell_scan *s)
         put_text(s, 1);
         return;
     }
-    f->stage = c == ':'                    ? SHELL_PARAM_COLON
-               : str_has(STR("-=+?"), c)   ? SHELL_PARAM_WORD
-               : str_has(STR("#%/^,@"), c) ? SHELL_PARAM_PATTERN
-                                           : SHELL_PARAM_NUMBER;
+    f->stage = c == ':'                  ? SHELL_PARAM_COLON
+               : str_has(STR("-=+?"), c) ? SHELL_PARAM_WORD
+               : str_has(STR("#%"), c)   ? SHELL_PARAM_PATTERN
+               : str_has(STR("/^,@"), c) ? SHELL_PARAM_CHANGE
+                                         : SHELL_PARAM_NUMBER;
     if (c != '}') {
         put_text(s, 1);
     }
@@ -433,7 +434,8 @@ static void step_param(struct shell_scan *s)
 {
     struct shell_frame *f = shell_top(s);
     char c = peek(s, 0);
-    bool quoting = !f->inside_quotes || f->stage == SHELL_PARAM_PATTERN;
+    bool quoting =
+        !f->inside_quotes || f->stage == SHELL_PARAM_PATTERN || f->stage == SHELL_PARAM_CHANGE;
     if (step_escape(s)) {
         return;
     }

@@ -23,10 +23,11 @@ enum shell_place {
 /* Where in ${…} we are. */
 enum {
     SHELL_PARAM_NAME,
-    SHELL_PARAM_COLON,
-    SHELL_PARAM_WORD,
-    SHELL_PARAM_PATTERN,
-    SHELL_PARAM_NUMBER
+    SHELL_PARAM_COLON,   /* behind the name's : */
+    SHELL_PARAM_WORD,    /* - = + ? */
+    SHELL_PARAM_PATTERN, /* # % */
+    SHELL_PARAM_CHANGE,  /* bash's / ^ , @ */
+    SHELL_PARAM_NUMBER   /* bash's offsets and indices */
 };
 
 struct shell_frame {

@@ -84,11 +84,17 @@ static struct span parts_span(struct value_parts parts)
     return at;
 }
 
+/* A command may be longer than what an expression makes. */
+static size_t limit_of(const struct value_style *style)
+{
+    return style->cwd.n > 0 || style->tracked ? VALUE_LATE_LIMIT : VALUE_TEXT_LIMIT;
+}
+
 static struct str text_of(struct arena *a, struct value_parts parts,
                           const struct value_style *style, bool *full)
 {
     struct buf b;
-    buf_init(&b, VALUE_TEXT_LIMIT);
+    buf_init(&b, limit_of(style));
     for (uint32_t i = 0; i < parts.count; i++) {
         const struct value *v = parts.at[i].value;
         if (v && style->tracked && v->untracked) {
@@ -128,8 +134,8 @@ bool value_text(const struct value_work *w, struct value_parts parts,
         out->tracked = tracked;
     }
     if (full) {
-        diag_error(d, "too-large", parts_span(parts), "the text would have more than %d bytes",
-                   VALUE_TEXT_LIMIT);
+        diag_error(d, "too-large", parts_span(parts), "the text would have more than %zu bytes",
+                   limit_of(style));
     }
     return !full;
 }
@@ -140,6 +146,7 @@ struct words {
     struct arena *arena;
     const struct value_style *style;
     VEC(struct value) at;
+    size_t bytes;
 };
 
 static bool put_word(struct words *all, const struct value *v, struct span at, struct diags *d)
@@ -161,9 +168,10 @@ static bool put_word(struct words *all, const struct value *v, struct span at, s
         return false;
     }
     *VEC_PUSH(all->arena, &all->at) = value_string(text);
-    if (all->at.n > VALUE_ITEM_LIMIT) {
-        diag_error(d, "too-large", at, "a command cannot have more than %d arguments",
-                   VALUE_ITEM_LIMIT);
+    all->bytes += text.n + 1;
+    if (all->at.n > VALUE_ITEM_LIMIT || all->bytes > VALUE_LATE_LIMIT) {
+        struct diag *e = diag_error(d, "too-large", at, "the command is too long");
+        diag_help(d, e, "pass what is long through a file");
         return false;
     }
     return true;

@@ -29,7 +29,6 @@ static const struct pattern for_all[] = {
     {"printf '%s\\0' '@'", "@%"},
     {"printf '%s\\0' 'a @ b'@", "a @ b@%"},
     {"printf '%s\\0' \"@\"", "@%"},
-    {"printf '%s\\0' \"a @ $$@\" | sed -z 's/ [0-9]*/ /2'", NULL},
     {"printf '%s\\0' \"a\\\"@\\\\@\\$@\"", "a\"@\\@$@%"},
     {"printf '%s\\0' \"$(printf '%s.' @)\"", "@.%"},
     {"printf '%s\\0' \"$(printf '%s.' a@)@\"", "a@.@%"},
@@ -39,7 +38,7 @@ static const struct pattern for_all[] = {
     {"printf '%s\\0' \"$( ( printf '%s.' @ ) )\"'@'", "@.@%"},
     {"X=@; printf '%s\\0' \"$X\"", "@%"},
     {"X=a@:\"@\"; printf '%s\\0' \"$X\"", "a@:@%"},
-    {"X=@ sh -c 'printf \"%s\\0\" \"$X\"'", NULL},
+    {"X=@ sh -c 'printf \"%s\\0\" \"$X\"'", "@%"},
     {": # comment @ 'it\nprintf '%s\\0' @", "@%"},
     {"printf '%s\\0' x#@", "x#@%"},
     {"printf '%s\\0' ${unset:-@}", "@%"},
@@ -48,6 +47,8 @@ static const struct pattern for_all[] = {
     {"printf '%s\\0' \"${unset-x@x}\"", "x@x%"},
     {"X='@x'; printf '%s\\0' ${X#@}", "x%"},
     {"X=y'@'; printf '%s\\0' ${X%@}", "y%"},
+    {"X='@x'; printf '%s\\0' \"${X#@}@\" \"${X%'@x'}\"", "x@%%"},
+    {"X=y'@'; cat <<EOF\n${X%@}${X##y@}\nEOF\nprintf '\\0'", "y\n%"},
     {"case @ in @) printf '%s\\0' @;; *) printf 'no\\0';; esac", "@%"},
     {"case \"@\" in '@') printf '%s\\0' @;; *) printf 'no\\0';; esac", "@%"},
     {"for i in @ a@; do printf '%s\\0' \"$i\"; done", "@%a@%"},
@@ -59,7 +60,7 @@ static const struct pattern for_all[] = {
     {"printf '%s\\0' a$@'$@'", "a$@$@%"},
     {"printf '%s\\0' \"$@\"", "$@%"},
     {"X=q; printf '%s\\0' $X@", "q@%"},
-    {"X=q; printf '%s\\0' \"$X@ $X_@\"", NULL},
+    {"X=q; printf '%s\\0' \"$X@ $X_@\"", "q@ @%"},
     {"X=q; printf '%s\\0' \"a$X@\"", "aq@%"},
     {"set -- q; printf '%s\\0' \"$1@\" $#@", "q@%1@%"},
     {"printf '%s\\0' \\@ \"\\@\"", "\\@%\\@%"},
@@ -69,7 +70,6 @@ static const struct pattern for_all[] = {
     {"f() { printf '%s\\0' \"$1\"; }; f @; f '@'", "@%@%"},
     {"printf '%s\\0' ~@", "~@%"},
     {"(printf '%s\\0' @)|cat;{ printf '%s\\0' @;}", "@%@%"},
-    {"eval 'printf \"%s\\0\"' '\"$1\"' || :", NULL},
     {"cat <<EOF\na@b\nEOF\nprintf '\\0'", "a@b\n%"},
     {"cat <<EOF\n\\$x \\\\ @ '@' \"@\"\nEOF\nprintf '\\0'", "$x \\ @ '@' \"@\"\n%"},
     {"cat <<EOF\n@\nEOF\nprintf '%s\\0' @", "@\n@%"},
@@ -99,12 +99,12 @@ static const struct pattern for_bash[] = {
     {"[[ @ == '@' ]] && printf '%s\\0' @", "@%"},
     {"[[ '@' == @ && @ == \"@\" ]] && printf 'y\\0'", "y%"},
     {"if [[ -n @x ]]; then printf 'y\\0'; fi", "y%"},
-    {"a=(@ x@ '@'); printf '%s\\0' \"${a[@@]}\" #", NULL},
     {"cat <(printf '%s' @.); printf '\\0'", "@.%"},
     {"cat <<<a@b; printf '\\0'", "a@b\n%"},
     {"printf '%s\\0' {a@,@b}", "a@%@b%"},
     {"printf '%s\\0' {@}", "{@}%"},
     {"printf '%s\\0' $\"@\"", "@%"},
+    {"X='a@b'; Y=${X/a@/-}; printf '%s\\0' \"$Y\"", "-b%"},
     {"((x = 1 << 2)); printf '%s\\0' $x@", "4@%"},
 };
 
@@ -175,7 +175,7 @@ static struct str random_text(struct arena *a, uint32_t *seed)
     return (struct str){s, n};
 }
 
-/* The pattern's text cut at its @ (@@ is one, where it is in quotes of ours). */
+/* The pattern's text cut at each @. */
 static struct value_parts parts_of(struct fixture *f, const char *text, const struct value *v)
 {
     VEC(struct value_part) parts = {0};
@@ -252,6 +252,9 @@ static void blame(struct fixture *f, const char *shell, const struct trial *tria
 {
     int shown = 0;
     for (size_t i = 0; i < n && shown < 5; i++) {
+        if (trials[i].script.n == 0) {
+            continue;
+        }
         struct str got = run_shell(f, shell, trials[i].script);
         if (!str_eq(got, trials[i].wanted)) {
             print_error("%s: %s\n", shell, trials[i].pattern);
@@ -304,9 +307,7 @@ static void try_all(struct fixture *f, const char *shell, enum shell_kind kind, 
             const struct pattern *p =
                 i < COUNT(for_all) ? &for_all[i] : &for_bash[i - COUNT(for_all)];
             struct str text = random_text(&f->arena, &seed);
-            if (p->prints) {
-                add_trial(f, p, kind, text, VEC_PUSH(&f->arena, &trials));
-            }
+            add_trial(f, p, kind, text, VEC_PUSH(&f->arena, &trials));
         }
     }
     struct buf script, wanted;
