@@ -6,6 +6,7 @@
 #include "cache/depot_dir.h"
 #include "cache/fetch.h"
 #include "cache/inside.h"
+#include "cache/older.h"
 #include "cache/stock.h"
 
 #include <stdlib.h>
@@ -367,7 +368,12 @@ static bool store_outputs(struct cache *c, const struct record *r, int root,
 {
     for (uint32_t i = 0; i < r->output_count; i++) {
         const struct record_output *o = &r->outputs[i];
-        struct store_source from = {root, o->path, &o->ref};
+        struct store_source from = {root, o->path, &o->ref, NULL};
+        struct pack_place older;
+        if ((o->ref.kind == REF_LIST || o->ref.kind == REF_TREE)
+            && older_place(&c->manifest.view, o, c->options.hint, &c->group.arena, &older)) {
+            from.older = &older;
+        }
         if (store_path(&c->store, &from, &c->group.arena, &places[i], notes) != STORE_DONE) {
             return false;
         }
@@ -382,7 +388,7 @@ static bool store_log(struct cache *c, struct record *r, int root, struct str pa
     if (path.n == 0) {
         return true;
     }
-    struct store_source from = {root, path, NULL};
+    struct store_source from = {root, path, NULL, NULL};
     if (store_path(&c->store, &from, &c->group.arena, place, notes) != STORE_DONE) {
         return false;
     }

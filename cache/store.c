@@ -29,6 +29,8 @@ struct storing {
     uint8_t *bytes;          /* LIST_FILE_MIN: a small file or a chunk; of the store */
     struct diags *notes;
     enum store_answer answer;
+    bool
+        changes; /* it is a new version of something: plain files would share nothing with each other */
 };
 
 void store_init(struct store *s, struct depot *depot, int folder, struct store_finder finder)
@@ -303,7 +305,8 @@ static bool add_large(struct storing *x, int fd, int clone, const struct ref *re
     }
     bool plain = clone >= 0 && !known;
     if (!plain && !known && x->s->folder >= 0) {
-        plain = !sample_gains(x, fd, ref->size) && known_bytes(x, ref) < ref->size / 2;
+        plain =
+            !x->changes && !sample_gains(x, fd, ref->size) && known_bytes(x, ref) < ref->size / 2;
     }
     x->s->writer.encoder.raw_run = 0;
     if (!plain) {
@@ -456,7 +459,11 @@ enum store_answer store_path(struct store *s, const struct store_source *from, s
     storing_init(&x, s, a);
     x.path = from->path;
     x.notes = notes;
+    x.changes = from->older != NULL;
     if (!from->expect || !find_place(&x, from->expect, out)) {
+        if (from->older) {
+            store_learn(s, from->older);
+        }
         const char *path = str_c(&x.arena, from->path);
         int fd = openat(from->dir, path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
         if (fd >= 0) {

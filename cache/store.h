@@ -35,6 +35,8 @@ struct store_source {
     int dir;
     struct str path;          /* what a link there leads to */
     const struct ref *expect; /* NULL: whatever is there */
+    const struct pack_place
+        *older; /* of what stood there before; NULL: not known. Is learned from */
 };
 /* Brings it into packs; out->root says what it is. The place names packs that may still be under construction:
  * it is good once store_seal has said so. */

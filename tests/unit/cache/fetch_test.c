@@ -29,7 +29,7 @@ static void keep(struct trip *t, const char *path)
     uint32_t i = t->record.output_count;
     assert_true(object_digest(s->root, str_from(path), &seen, &s->notes));
     t->outputs[i] = (struct record_output){str_from(path), seen.mode, seen.ref, seen.content};
-    struct store_source from = {s->root, str_from(path), &t->outputs[i].ref};
+    struct store_source from = {s->root, str_from(path), &t->outputs[i].ref, NULL};
     assert_int_equal(store_path(&t->store, &from, &s->arena, &t->places[i], &s->notes), STORE_DONE);
     t->record.outputs = t->outputs;
     t->record.output_count = i + 1;

@@ -14,7 +14,7 @@ static struct store open_store(struct sandbox *s)
 static struct pack_place keep(struct sandbox *s, struct store *store, const char *path)
 {
     struct pack_place place = {0};
-    struct store_source from = {s->root, str_from(path), NULL};
+    struct store_source from = {s->root, str_from(path), NULL, NULL};
     assert_int_equal(store_path(store, &from, &s->arena, &place, &s->notes), STORE_DONE);
     return place;
 }
@@ -84,7 +84,7 @@ static void store_changed_content_is_told(void **state)
         sandbox_text(s, i == 0 ? "a" : "d/x", "world");
         bytes[1 << 20] ^= 1;
         sandbox_write(s, "big", bytes, n, 0600);
-        struct store_source from = {s->root, path, &seen.ref};
+        struct store_source from = {s->root, path, &seen.ref, NULL};
         assert_int_equal(store_path(&store, &from, &s->arena, &place, &s->notes), STORE_CHANGED);
         assert_int_equal(s->notes.warnings, i + 1);
         assert_string_equal(s->notes.all.at[i].code, "output-changed");
@@ -99,7 +99,7 @@ static void store_absent_and_unfit_are_told(void **state)
     struct sandbox *s = *state;
     struct store store = open_store(s);
     struct pack_place place;
-    struct store_source from = {s->root, STR("nothing"), NULL};
+    struct store_source from = {s->root, STR("nothing"), NULL, NULL};
     assert_int_equal(store_path(&store, &from, &s->arena, &place, &s->notes), STORE_CHANGED);
     assert_int_equal(mkfifoat(s->root, "fifo", 0600), 0);
     from.path = STR("fifo");
@@ -129,10 +129,10 @@ static void store_what_has_a_place_is_not_even_read(void **state)
     assert_true(store_seal(&store, &s->notes));
     store_free(&store);
     store_init(&store, s->depot, s->from.folder, (struct store_finder){find_it, &known});
-    struct store_source from = {s->root, STR("gone"), &known.root};
+    struct store_source from = {s->root, STR("gone"), &known.root, NULL};
     assert_int_equal(store_path(&store, &from, &s->arena, &found, &s->notes), STORE_DONE);
     assert_ptr_equal(found.runs, known.runs);
-    from = (struct store_source){s->root, STR("a"), NULL}; /* known once it was read */
+    from = (struct store_source){s->root, STR("a"), NULL, NULL}; /* known once it was read */
     assert_int_equal(store_path(&store, &from, &s->arena, &found, &s->notes), STORE_DONE);
     assert_ptr_equal(found.runs, known.runs);
     assert_int_equal(store.writer.body.n, 0);
@@ -173,6 +173,36 @@ static void store_learns_from_packs(void **state)
     assert_true(second.run_count > 1);
     assert_int_equal(fetch_check(&s->from, &second), FETCH_DONE);
     assert_int_equal(fetch_check(&s->from, &first), FETCH_DONE);
+    store_free(&store);
+}
+
+/* A plain file shares nothing with the next version: from the second on it is kept in chunks. */
+static void store_noise_that_changes_is_not_plain(void **state)
+{
+    struct sandbox *s = *state;
+    struct store store = open_store(s);
+    size_t n = 4 << 20;
+    uint8_t *bytes = sandbox_bytes(s, "", n);
+    if (sandbox_reflinks(s)) {
+        skip();
+    }
+    sandbox_write(s, "noise", bytes, n, 0600);
+    struct pack_place last = keep(s, &store, "noise");
+    assert_int_equal(last.runs[0].count, 0);
+    for (int version = 2; version <= 3; version++) {
+        struct store_source from = {s->root, STR("noise"), NULL, &last};
+        struct pack_place place = {0};
+        store_free(&store);
+        store = open_store(s); /* another process */
+        bytes[2000000] ^= (uint8_t)version;
+        sandbox_write(s, "noise", bytes, n, 0600);
+        assert_int_equal(store_path(&store, &from, &s->arena, &place, &s->notes), STORE_DONE);
+        assert_true(store_seal(&store, &s->notes));
+        assert_int_equal(sandbox_count(s, "cache/b"), 1);
+        assert_true(version == 2 || all_packs(&store) < 500 << 10);
+        assert_int_equal(fetch_check(&s->from, &place), FETCH_DONE);
+        last = place;
+    }
     store_free(&store);
 }
 
@@ -290,6 +320,7 @@ int main(void)
         TEST(store_absent_and_unfit_are_told),
         TEST(store_what_has_a_place_is_not_even_read),
         TEST(store_learns_from_packs),
+        TEST(store_noise_that_changes_is_not_plain),
         TEST(store_noise_with_known_chunks_is_not_plain),
         TEST(store_forgotten_packs_are_not_counted_on),
         TEST(store_seal_that_fails_voids_the_places),
