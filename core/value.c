@@ -101,7 +101,7 @@ bool value_from_text(struct arena *a, enum value_kind kind, struct str text, str
     case VALUE_BOOL: return bool_from_text(text, out);
     case VALUE_INT: out->text = str_copy(a, text); return str_parse_i64(text, &out->integer);
     case VALUE_REAL: out->text = str_copy(a, text); return str_parse_double(text, &out->real);
-    case VALUE_STRING: out->text = str_copy(a, text); return memchr(text.s, 0, text.n) == NULL;
+    case VALUE_STRING: out->text = str_copy(a, text); return !str_has(text, 0);
     case VALUE_DURATION:
         if (str_parse_iso_duration(text, &out->integer)) {
             return true;

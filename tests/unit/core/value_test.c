@@ -192,6 +192,7 @@ static void value_reads_replacements(void **state)
     assert_false(value_from_text(&f->arena, VALUE_SIZE, STR("4"), &v));
     assert_false(value_from_text(&f->arena, VALUE_LIST, STR("[1]"), &v));
     assert_false(value_from_text(&f->arena, VALUE_STRING, STR("a\0b"), &v));
+    assert_true(value_from_text(&f->arena, VALUE_STRING, STR_NONE, &v));
 }
 
 /* ---- operators ---- */
