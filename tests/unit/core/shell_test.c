@@ -139,7 +139,7 @@ static int set_up(void **state)
     arena_init(&f->arena);
     diags_init(&f->diags, &f->arena);
     f->work.arena = &f->arena;
-    strcpy(f->folder, "/tmp/shell_test.XXXXXX");
+    snprintf(f->folder, sizeof f->folder, "/tmp/shell_test.XXXXXX");
     *state = f;
     return mkdtemp(f->folder) ? 0 : -1;
 }
