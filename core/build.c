@@ -418,6 +418,7 @@ static bool open_machinery(struct building *b)
         diag_errno(b->diags, "workspace-unusable", "cannot set up workers and processes");
         return false;
     }
+    b->platform = fingerprint_platform(b->arena);
     loop_add_fd(b->loop, workers_fd(b->workers), 1 /* POLLIN */, on_workers, b);
     (void)(loop_add_signal(b->loop, SIGINT, on_signal, b) && loop_add_signal(b->loop, SIGTERM, on_signal, b)
            && loop_add_signal(b->loop, SIGHUP, on_signal, b));

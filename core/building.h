@@ -130,6 +130,7 @@ struct building {
     bool draining;         /* skips is being worked off further up the stack */
     int64_t *paths;        /* sched_paths */
     struct probe_life *probes;
+    struct str platform;    /* asked of the system once */
     struct str *gpu_names;
     uint32_t gpu_count;
     bool fans_out;         /* the graph has listings or awaits some */

@@ -260,6 +260,7 @@ static bool find_values(struct task *t)
         if (!text_of(t, &b->graph->named[s->env.first + i].value, &env[i]))
             return false;
     t->values.env = env;
+    t->values.platform = t->building->platform;
     return text_of(t, &s->command_tracked, &t->values.command);
 }
 
@@ -657,7 +658,7 @@ static bool look_quickly(struct building *b, step_id s)
             return false;
         inputs[i] = (struct part_file){o->ref.kind, o->content};
     }
-    struct fingerprint_values values = {.inputs = inputs};
+    struct fingerprint_values values = {.inputs = inputs, .platform = b->platform};
     struct digest fingerprint = fingerprint_digest(g, s, &values);
     if (!digest_eq(&fingerprint, &last->fingerprint)
         || plan_is_expired(last->success_ms, time_now_ns() / 1000000, expire_ms(step)))
