@@ -9,7 +9,6 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,12 +17,11 @@ void stage_init(struct stage *s, int root, struct arena *a)
     *s = (struct stage){.arena = a, .root = root};
 }
 
-static struct str sibling(struct stage *s, struct str path)
+/* The same name each time: what a killed build left there is found and removed by the next one. */
+static struct str sibling(struct stage *s, struct str path, const char *suffix)
 {
-    uint64_t random = 0;
-    while (getrandom(&random, sizeof random, 0) != (ssize_t)sizeof random) {
-    }
-    struct str name = str_printf(s->arena, ".pawl-%016llx", (unsigned long long)random);
+    struct str name =
+        str_printf(s->arena, ".pawl-%016llx%s", (unsigned long long)str_hash(path), suffix);
     return path_join(s->arena, path_dirname(path), name);
 }
 
@@ -44,7 +42,10 @@ bool stage_add(struct stage *s, struct str path, bool folder, struct str *temp)
     if (!file_make_parents(s->root, path, 0777)) {
         return false;
     }
-    *temp = sibling(s, path);
+    *temp = sibling(s, path, "");
+    if (!file_remove_tree(s->root, *temp)) {
+        return false;
+    }
     if (folder) {
         *VEC_PUSH(s->arena, &s->folders) = s->items.n;
     }
@@ -108,8 +109,8 @@ static bool rename_in(struct stage *s, struct str from, struct str to, unsigned 
 /* Without an exchange: aside, then in; back, if that fails. */
 static bool place_by_steps(struct stage *s, struct stage_item *item)
 {
-    struct str aside = sibling(s, item->path);
-    if (!rename_in(s, item->path, aside, 0)) {
+    struct str aside = sibling(s, item->path, "-old");
+    if (!file_remove_tree(s->root, aside) || !rename_in(s, item->path, aside, 0)) {
         return false;
     }
     if (!rename_in(s, item->temp, item->path, 0)) {
@@ -146,7 +147,7 @@ static void take_back(struct stage *s, struct stage_item *item)
     if (item->placed) {
         item->placed = !rename_in(s, item->path, item->temp, 0);
     } else if (item->swapped && !rename_in(s, item->temp, item->path, RENAME_EXCHANGE)) {
-        struct str aside = sibling(s, item->path);
+        struct str aside = sibling(s, item->path, "-old");
         if (rename_in(s, item->path, aside, 0) && rename_in(s, item->temp, item->path, 0)) {
             item->temp = aside;
         }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Several paths that appear together: each is made as a temporary sibling, then all take their names, or none
- * does. What stood there before is gone only after all have. */
+ * does. What stood there before is gone only after all have. For who holds the workspace's lock: the temporary
+ * of a path always has the same name. */
 #pragma once
 
 #include "core/base/arena.h"
@@ -21,7 +22,7 @@ struct stage {
     int root;
 };
 void stage_init(struct stage *s, int root, struct arena *a);
-/* Makes the folders above path and gives a name beside it that does not exist. false with errno. */
+/* Makes the folders above path and gives a name beside it where nothing is (any more). false with errno. */
 bool stage_add(struct stage *s, struct str path, bool folder, struct str *temp);
 /* Where path lies if it is below a folder that was added: in its temporary. Else STR_NONE. */
 struct str stage_inside(const struct stage *s, struct str path);

@@ -59,6 +59,29 @@ static void stage_failure_takes_all_back(void **state)
     assert_int_equal(sandbox_count(s, "work"), 1);
 }
 
+/* A build that was killed half-way leaves temporaries; the next one takes their names. */
+static void stage_leftovers_are_cleared(void **state)
+{
+    struct sandbox *s = *state;
+    struct stage killed, stage;
+    stage_init(&killed, s->root, &s->arena);
+    sandbox_text(s, "a", "old");
+    stage_text(s, &killed, "a", "half");
+    struct str temp;
+    assert_true(stage_add(&killed, STR("d"), true, &temp));
+    struct str below = path_join(&s->arena, temp, STR("sub/x"));
+    sandbox_text(s, str_c(&s->arena, below), "half");
+    assert_int_equal(sandbox_count(s, "work"), 3);
+    stage_init(&stage, s->root, &s->arena);
+    stage_text(s, &stage, "a", "new");
+    stage_text(s, &stage, "d", "new");
+    assert_true(stage_commit(&stage));
+    stage_end(&stage);
+    sandbox_expect(s, "a", "new", 3);
+    sandbox_expect(s, "d", "new", 3);
+    assert_int_equal(sandbox_count(s, "work"), 2);
+}
+
 static void stage_parent_that_is_a_file_fails(void **state)
 {
     struct sandbox *s = *state;
@@ -77,6 +100,7 @@ int main(void)
         TEST(stage_all_appear),
         TEST(stage_nothing_remains_without_commit),
         TEST(stage_failure_takes_all_back),
+        TEST(stage_leftovers_are_cleared),
         TEST(stage_parent_that_is_a_file_fails),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
