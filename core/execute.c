@@ -92,7 +92,7 @@ static char **make_environment(struct task *t, const struct graph_step *s)
         *VEC_PUSH(e.arena, &e.at) = *v;
     for (uint32_t i = 0; i < s->env.n; i++) {
         const struct graph_named *v = &b->graph->named[s->env.first + i];
-        struct str value = t->values.env[i];
+        struct str value = t->env[i];
         if (v->flags & GRAPH_NAMED_FROM_CALLER)
             continue;
         put_variable(&e, graph_text(b->graph, v->name), value, false);
@@ -151,7 +151,7 @@ static bool clear_place(struct task *t, const struct graph_step *s)
     for (uint32_t i = 0; i < s->outputs.n && ok; i++) {
         file_id f = b->graph->outputs[s->outputs.first + i].file;
         ok = clear_output(t, f);
-        observe_forget(b->observe, build_file_number(b, f));
+        build_forget_output(b, t->step, f);
     }
     for (uint32_t i = 0; i < s->depfiles.n && ok; i++)
         ok = clear_output(t, (file_id){b->graph->numbers[s->depfiles.first + i]});

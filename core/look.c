@@ -137,35 +137,48 @@ struct value_reader build_reader(struct task *t)
     return (struct value_reader){t, read_file, read_probe, place_of};
 }
 
-/* What an expression of the graph prints now. */
-static bool text_of(struct task *t, const struct gexpr *e, struct str *out)
+static struct str print(struct task *t, const struct value *v)
 {
-    struct str bytes = graph_text(t->building->graph, e->bytes);
-    *out = bytes;
-    if (!e->late)
-        return true;
-    struct value_reader reader = build_reader(t);
-    struct value v;
-    if (!value_late_evaluate(&t->arena, bytes, &reader, &v, &t->diags))
-        return false;
     struct buf b;
     buf_init(&b, BUF_TEXT_LIMIT);
-    if (v.kind == VALUE_LIST) { /* argv: words, each ended by NUL */
-        for (uint32_t i = 0; i < v.count; i++) {
-            value_put(&b, &v.items[i]);
+    if (v->kind == VALUE_LIST) { /* argv: words, each ended by NUL */
+        for (uint32_t i = 0; i < v->count; i++) {
+            value_put(&b, &v->items[i]);
             buf_put_char(&b, '\0');
         }
     } else {
-        value_put(&b, &v);
+        value_put(&b, v);
     }
-    *out = str_copy(&t->arena, buf_str(&b));
+    struct str text = str_copy(&t->arena, buf_str(&b));
     buf_free(&b);
+    return text;
+}
+
+/* What an expression of the graph prints now, and (if not NULL) what the fingerprint sees of that. */
+static bool text_of(struct task *t, const struct gexpr *e, struct str *out, struct str *tracked)
+{
+    struct str bytes = graph_text(t->building->graph, e->bytes);
+    struct value v;
+    *out = bytes;
+    if (e->late) {
+        struct value_reader reader = build_reader(t);
+        if (!value_late_evaluate(&t->arena, bytes, &reader, &v, &t->diags))
+            return false;
+        *out = print(t, &v);
+    }
+    if (tracked) {
+        *tracked = *out;
+        if (e->late && v.untracked) {
+            v = value_tracked(&t->arena, &v);
+            *tracked = print(t, &v);
+        }
+    }
     return true;
 }
 
 bool look_text(struct task *t, const struct gexpr *e, struct str *out)
 {
-    return text_of(t, e, out);
+    return text_of(t, e, out, NULL);
 }
 
 static enum looked look_condition(struct task *t)
@@ -175,7 +188,7 @@ static enum looked look_condition(struct task *t)
     if (s->when.bytes.n == 0)
         return LOOKED_ON;
     struct str holds;
-    if (!text_of(t, &s->when, &holds))
+    if (!text_of(t, &s->when, &holds, NULL))
         return fail(t, STR(""));
     if (str_eq(holds, STR("true")))
         return LOOKED_ON;
@@ -256,12 +269,13 @@ static bool find_values(struct task *t)
     struct building *b = t->building;
     const struct graph_step *s = graph_step(b->graph, t->step);
     struct str *env = ARENA_ARRAY(&t->arena, struct str, s->env.n + 1);
+    t->env = ARENA_ARRAY(&t->arena, struct str, s->env.n + 1);
     for (uint32_t i = 0; i < s->env.n; i++)
-        if (!text_of(t, &b->graph->named[s->env.first + i].value, &env[i]))
+        if (!text_of(t, &b->graph->named[s->env.first + i].value, &t->env[i], &env[i]))
             return false;
     t->values.env = env;
     t->values.platform = t->building->platform;
-    return text_of(t, &s->command_tracked, &t->values.command);
+    return text_of(t, &s->command_tracked, &t->values.command, NULL);
 }
 
 static const struct state_step *copy_last(struct task *t, const struct state_step *last)
@@ -554,7 +568,7 @@ static enum looked restore(struct task *t)
     r->log_path = execute_log_path(&r->arena, graph_text(b->graph, s->name));
     diags_init(&r->notes, &r->arena);
     for (uint32_t i = 0; i < s->outputs.n; i++)
-        observe_forget(b->observe, build_file_number(b, b->graph->outputs[s->outputs.first + i].file));
+        build_forget_output(b, t->step, b->graph->outputs[s->outputs.first + i].file);
     t->awaited = 1;
     if (t->reason.n == 0)
         t->reason = change_reason(t);

@@ -287,10 +287,7 @@ static bool add_metric(struct task *t, struct metric_list *l, const struct graph
         *VEC_PUSH(l->arena, &l->at) = (struct record_metric){str_copy(&t->arena, name), text};
         return true;
     }
-    struct str bytes;
-    if (!file_read(&t->arena, t->building->root, text, JSON_TEXT_LIMIT, &bytes, &t->diags))
-        return false;
-    const struct json *j = json_parse(&t->arena, bytes, diags_add_source(&t->diags, text, bytes), &t->diags);
+    const struct json *j = json_parse(&t->arena, text, 0, &t->diags);
     if (j)
         add_numbers(l, str_copy(&t->arena, name), j, 0);
     return j != NULL;
