@@ -2,7 +2,6 @@
 /* The table of what was seen. Only the build's thread touches it; workers get a copy of the path. */
 #include "core/observe.h"
 
-#include <assert.h>
 #include <string.h>
 
 #include "core/base/table.h"
@@ -211,8 +210,8 @@ const struct observed *observe_want(struct observe *o, uint32_t number, uint32_t
 void observe_forget(struct observe *o, uint32_t number)
 {
     struct observed *x = &o->all.at[number];
-    assert(x->status != OBSERVE_HASHING);
-    x->status = OBSERVE_UNSEEN;
+    if (x->status != OBSERVE_HASHING) /* else a worker reads it right now: as it lies there */
+        x->status = OBSERVE_UNSEEN;
 }
 
 void observe_put(struct observe *o, uint32_t number, const struct object_seen *seen,
