@@ -3,8 +3,8 @@
  * before CHUNK_NORMAL than behind it, which keeps most chunks near that size. */
 #include "cache/chunk.h"
 
-static const uint64_t RARE = UINT64_C(0xffffc00000000000);   /* top 18 bits */
-static const uint64_t COMMON = UINT64_C(0xfffc000000000000); /* top 14 bits */
+static const uint64_t rare = UINT64_C(0xffffc00000000000);   /* top 18 bits */
+static const uint64_t common = UINT64_C(0xfffc000000000000); /* top 14 bits */
 
 /* The hash rolls on from *h over p[from .. to); the position behind the byte that cuts, or 0. Four bytes at a
  * time: their contributions do not wait for each other, and a cut among them is rare. */
@@ -36,9 +36,9 @@ size_t chunk_cut(const void *bytes, size_t n)
     size_t end = n < CHUNK_MAX ? n : CHUNK_MAX;
     size_t normal = end < CHUNK_NORMAL ? end : CHUNK_NORMAL;
     uint64_t h = 0;
-    size_t cut = roll(bytes, CHUNK_MIN, normal, RARE, &h);
+    size_t cut = roll(bytes, CHUNK_MIN, normal, rare, &h);
     if (!cut) {
-        cut = roll(bytes, normal < CHUNK_MIN ? CHUNK_MIN : normal, end, COMMON, &h);
+        cut = roll(bytes, normal < CHUNK_MIN ? CHUNK_MIN : normal, end, common, &h);
     }
     return cut ? cut : end;
 }

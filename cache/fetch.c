@@ -251,7 +251,7 @@ static bool make_folder(struct fetching *x, int dir, const char *name, const str
 /* The same without a trace. What was met before is verified already. */
 static bool check_tree(struct fetching *x, const struct ref *ref)
 {
-    static const struct target NOWHERE = {NULL, -1};
+    static const struct target nowhere = {NULL, -1};
     struct tree tree;
     struct arena_mark mark = arena_mark(&x->arena);
     x->depth++;
@@ -259,7 +259,7 @@ static bool check_tree(struct fetching *x, const struct ref *ref)
     for (uint32_t i = 0; ok && i < tree.count; i++) {
         const struct ref *e = &tree.entries[i].ref;
         if (e->kind != REF_LINK && !place_has(&x->reader, e)) {
-            ok = e->kind == REF_TREE ? check_tree(x, e) : fetch_content(x, e, &NOWHERE);
+            ok = e->kind == REF_TREE ? check_tree(x, e) : fetch_content(x, e, &nowhere);
         }
     }
     x->depth--;
@@ -284,11 +284,11 @@ static enum fetch_answer fetching_end(struct fetching *x)
 
 enum fetch_answer fetch_check(const struct fetch *f, const struct pack_place *place)
 {
-    static const struct target NOWHERE = {NULL, -1};
+    static const struct target nowhere = {NULL, -1};
     struct fetching x;
     fetching_init(&x, f, place);
     bool ok = place->root.kind == REF_TREE ? check_tree(&x, &place->root)
-                                           : fetch_content(&x, &place->root, &NOWHERE);
+                                           : fetch_content(&x, &place->root, &nowhere);
     if (ok && !place_is_used_up(&x.reader)) {
         fail(&x, FETCH_BAD);
     }
@@ -304,7 +304,7 @@ static bool append_bytes(void *context, const void *bytes, size_t n)
 
 static void say_miss(struct diags *notes, enum fetch_answer answer, struct str what, int error)
 {
-    const char *why = answer == FETCH_UNWRITTEN ? strerror(error)
+    const char *why = answer == FETCH_UNWRITTEN ? pack_reason(error)
                       : answer == FETCH_ABSENT  ? "it is not in the cache any more"
                                                 : "its copy in the cache is damaged";
     const char *code = answer == FETCH_UNWRITTEN ? "cannot-restore"
@@ -341,10 +341,16 @@ bool fetch_read(const struct fetch *f, const struct cache_places *places, const 
 
 /* ---- outputs ---- */
 
+/* A place, and how many come before it. */
+struct ranked_place {
+    const struct pack_place *place;
+    uint32_t rank;
+};
+
 /* Outputs on their way into the workspace. */
 struct outputs {
     const struct fetch *f;
-    const struct pack_place **places; /* sorted by root; those of one root in their order */
+    struct ranked_place *places; /* sorted by root */
     uint32_t place_count;
     struct arena arena;
     struct stage stage;
@@ -353,8 +359,8 @@ struct outputs {
 
 static int by_path(const void *x, const void *y)
 {
-    const struct record_output *const *a = x, *const *b = y;
-    return str_cmp((*a)->path, (*b)->path);
+    const struct record_output *a = x, *b = y;
+    return str_cmp(a->path, b->path);
 }
 
 static int root_cmp(const struct ref *x, const struct ref *y)
@@ -366,17 +372,17 @@ static int root_cmp(const struct ref *x, const struct ref *y)
 
 static int by_root(const void *x, const void *y)
 {
-    const struct pack_place *const *a = x, *const *b = y;
-    int c = root_cmp(&(*a)->root, &(*b)->root);
-    return c ? c : (*a > *b) - (*a < *b); /* both are in one array */
+    const struct ranked_place *a = x, *b = y;
+    int c = root_cmp(&a->place->root, &b->place->root);
+    return c ? c : (a->rank > b->rank) - (a->rank < b->rank);
 }
 
 static void sort_places(struct outputs *x, const struct cache_places *places)
 {
-    x->places = ARENA_ARRAY(&x->arena, const struct pack_place *, places->count);
+    x->places = ARENA_ARRAY(&x->arena, struct ranked_place, places->count);
     x->place_count = places->count;
     for (uint32_t i = 0; i < places->count; i++) {
-        x->places[i] = &places->at[i];
+        x->places[i] = (struct ranked_place){&places->at[i], i};
     }
     if (places->count > 1) {
         qsort(x->places, places->count, sizeof *x->places, by_root);
@@ -389,7 +395,7 @@ static uint32_t first_place(const struct outputs *x, const struct ref *root)
     uint32_t low = 0, high = x->place_count;
     while (low < high) {
         uint32_t middle = low + (high - low) / 2;
-        if (root_cmp(&x->places[middle]->root, root) < 0) {
+        if (root_cmp(&x->places[middle].place->root, root) < 0) {
             low = middle + 1;
         } else {
             high = middle;
@@ -405,9 +411,9 @@ static enum fetch_answer make_output(struct outputs *x, const struct record_outp
     enum fetch_answer answer = FETCH_ABSENT;
     const char *name = str_c(&x->arena, temp);
     for (uint32_t i = first_place(x, &o->ref);
-         i < x->place_count && ref_eq(&x->places[i]->root, &o->ref); i++) {
+         i < x->place_count && ref_eq(&x->places[i].place->root, &o->ref); i++) {
         struct fetching fetching;
-        fetching_init(&fetching, x->f, x->places[i]);
+        fetching_init(&fetching, x->f, x->places[i].place);
         bool ok = o->ref.kind == REF_TREE
                       ? make_folder(&fetching, x->stage.root, name, &o->ref, o->mode)
                       : make_file(&fetching, x->stage.root, name, &o->ref, o->mode);
@@ -460,17 +466,16 @@ bool fetch_outputs(const struct fetch *f, const struct record *r, const struct c
     struct outputs x = {.f = f, .notes = notes};
     sort_places(&x, places);
     stage_init(&x.stage, root, &x.arena);
-    const struct record_output **sorted =
-        ARENA_ARRAY(&x.arena, const struct record_output *, r->output_count);
+    struct record_output *sorted = ARENA_ARRAY(&x.arena, struct record_output, r->output_count);
     for (uint32_t i = 0; i < r->output_count; i++) {
-        sorted[i] = &r->outputs[i];
+        sorted[i] = r->outputs[i];
     }
     if (r->output_count > 1) {
         qsort(sorted, r->output_count, sizeof *sorted, by_path);
     }
     bool ok = true;
     for (uint32_t i = 0; i < r->output_count && ok; i++) {
-        ok = stage_output(&x, sorted[i]);
+        ok = stage_output(&x, &sorted[i]);
     }
     if (ok && !stage_commit(&x.stage)) {
         say_miss(notes, FETCH_UNWRITTEN, x.stage.failed, errno);
@@ -500,7 +505,7 @@ bool fetch_copy_plain(const struct fetch *from, struct depot *to, const struct p
     }
     if (answer != DEPOT_DONE) {
         diag_warning(notes, "cache-write", SPAN_NONE, "cannot copy '%.*s' in the cache: %s",
-                     STR_ARG(name), fd < 0 ? "it is absent" : strerror(reply.error));
+                     STR_ARG(name), fd < 0 ? "it is absent" : pack_reason(reply.error));
         return false;
     }
     pack_runs_add(out, &at);
@@ -511,12 +516,9 @@ bool fetch_copy_plain(const struct fetch *from, struct depot *to, const struct p
 
 static int by_offset(const void *x, const void *y)
 {
-    const struct pack_run *const *a = x, *const *b = y;
-    int c = memcmp((*a)->pack.b, (*b)->pack.b, sizeof(*a)->pack.b);
-    if (c) {
-        return c;
-    }
-    return ((*a)->offset > (*b)->offset) - ((*a)->offset < (*b)->offset);
+    const struct pack_run *a = x, *b = y;
+    int c = memcmp(a->pack.b, b->pack.b, sizeof a->pack.b);
+    return c ? c : (a->offset > b->offset) - (a->offset < b->offset);
 }
 
 /* Grows the last range by the run, if it is near enough and the whole short enough. */
@@ -539,15 +541,15 @@ uint32_t fetch_ranges(struct arena *a, const struct pack_run *runs, uint32_t cou
                       struct fetch_range **out)
 {
     VEC(struct fetch_range) ranges = {0};
-    const struct pack_run **sorted = ARENA_ARRAY(a, const struct pack_run *, count);
+    struct pack_run *sorted = ARENA_ARRAY(a, struct pack_run, count);
     for (uint32_t i = 0; i < count; i++) {
-        sorted[i] = &runs[i];
+        sorted[i] = runs[i];
     }
     if (count > 1) {
         qsort(sorted, count, sizeof *sorted, by_offset);
     }
     for (uint32_t i = 0; i < count; i++) {
-        const struct pack_run *run = sorted[i];
+        const struct pack_run *run = &sorted[i];
         if (ranges.n && range_joins(&ranges.at[ranges.n - 1], run, limit)) {
             continue;
         }

@@ -110,8 +110,8 @@ static ZSTD_DCtx *decoder_context(struct frame_decoder *d)
 
 bool frame_stated_size(struct str stored, uint64_t *raw_size)
 {
-    static const uint8_t MAGIC[4] = {0x28, 0xb5, 0x2f, 0xfd}; /* not one to be skipped */
-    if (stored.n < sizeof MAGIC || memcmp(stored.s, MAGIC, sizeof MAGIC) != 0) {
+    static const uint8_t magic[4] = {0x28, 0xb5, 0x2f, 0xfd}; /* not one to be skipped */
+    if (stored.n < sizeof magic || memcmp(stored.s, magic, sizeof magic) != 0) {
         return false;
     }
     unsigned long long size = ZSTD_getFrameContentSize(stored.s, stored.n);

@@ -10,7 +10,7 @@
 #include <assert.h>
 #include <string.h>
 
-static const char LIST_MAGIC[] = "pawl list"; /* its NUL is part of it */
+static const char list_magic[] = "pawl list"; /* its NUL is part of it */
 enum { LIST_VERSION = 1, LIST_ENTRY_MIN = 33 };
 
 /* ---- objects kept ---- */
@@ -80,7 +80,7 @@ static struct ref close_level(struct list_builder *b, int number)
     struct list_level *level = &b->levels[number];
     struct buf object;
     buf_init(&object, BUF_TEXT_LIMIT);
-    buf_put(&object, LIST_MAGIC, sizeof LIST_MAGIC);
+    buf_put(&object, list_magic, sizeof list_magic);
     buf_put_u8(&object, LIST_VERSION);
     buf_put_u8(&object, (uint8_t)number);
     buf_put_varint(&object, level->total);
@@ -147,8 +147,8 @@ bool list_end(struct list_builder *b, struct ref *out)
 bool list_read(struct arena *a, struct str bytes, struct list *out)
 {
     struct rd rd = rd_from(bytes.s, bytes.n);
-    const uint8_t *magic = rd_bytes(&rd, sizeof LIST_MAGIC);
-    if (!magic || memcmp(magic, LIST_MAGIC, sizeof LIST_MAGIC) != 0 || rd_u8(&rd) != LIST_VERSION) {
+    const uint8_t *magic = rd_bytes(&rd, sizeof list_magic);
+    if (!magic || memcmp(magic, list_magic, sizeof list_magic) != 0 || rd_u8(&rd) != LIST_VERSION) {
         return false;
     }
     struct list list = {.level = rd_u8(&rd)};

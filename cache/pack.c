@@ -13,7 +13,7 @@
 #include <string.h>
 #include <sys/random.h>
 
-static const char PACK_MAGIC[] = "pawlpak1";
+static const char pack_magic[] = "pawlpak1";
 enum {
     PACK_HEAD = 8,
     PACK_TAIL_DIGEST = 8,
@@ -41,12 +41,12 @@ struct pack_id pack_id_random(void)
 
 struct str pack_key(const struct pack_id *id, bool plain, char out[PACK_KEY])
 {
-    static const char HEX[] = "0123456789abcdef";
+    static const char hex_digits[] = "0123456789abcdef";
     out[0] = plain ? 'b' : 'p';
     out[1] = '/';
     for (size_t i = 0; i < sizeof id->b; i++) {
-        out[2 + 2 * i] = HEX[id->b[i] >> 4];
-        out[3 + 2 * i] = HEX[id->b[i] & 15];
+        out[2 + 2 * i] = hex_digits[id->b[i] >> 4];
+        out[3 + 2 * i] = hex_digits[id->b[i] & 15];
     }
     out[PACK_KEY - 1] = 0;
     return (struct str){out, PACK_KEY - 1};
@@ -54,16 +54,16 @@ struct str pack_key(const struct pack_id *id, bool plain, char out[PACK_KEY])
 
 bool pack_key_parse(struct str key, struct pack_id *id, bool *plain)
 {
-    static const char HEX[] = "0123456789abcdef";
+    static const char hex_digits[] = "0123456789abcdef";
     if (key.n != PACK_KEY - 1 || (key.s[0] != 'p' && key.s[0] != 'b') || key.s[1] != '/') {
         return false;
     }
     for (size_t i = 0; i < 2 * sizeof id->b; i++) {
-        const char *digit = memchr(HEX, key.s[2 + i], 16);
+        const char *digit = memchr(hex_digits, key.s[2 + i], sizeof hex_digits - 1);
         if (!digit) {
             return false;
         }
-        uint8_t value = (uint8_t)(digit - HEX);
+        uint8_t value = (uint8_t)(digit - hex_digits);
         id->b[i / 2] = (uint8_t)(i % 2 ? id->b[i / 2] | value : value << 4);
     }
     *plain = key.s[0] == 'b';
@@ -138,7 +138,7 @@ static void begin_pack(struct pack_writer *w)
 {
     w->id = pack_id_random();
     w->oldest_boot_ns = time_boot_ns();
-    buf_put(&w->body, PACK_MAGIC, PACK_HEAD);
+    buf_put(&w->body, pack_magic, PACK_HEAD);
 }
 
 /* Upper bound for the footer and the tail when one more entry has come. */
@@ -154,9 +154,15 @@ static bool fits(const struct pack_writer *w, size_t stored)
            && w->count < PACK_ENTRIES_LIMIT;
 }
 
+const char *pack_reason(int error)
+{
+    const char *reason = strerrordesc_np(error); /* unlike strerror it may be asked on any thread */
+    return reason ? reason : "unknown error";
+}
+
 static bool say_unwritten(struct diags *notes, enum depot_answer answer, int error)
 {
-    const char *why = error                     ? strerror(error)
+    const char *why = error                     ? pack_reason(error)
                       : answer == DEPOT_REFUSED ? "it is refused"
                                                 : "no answer";
     diag_warning(notes, "cache-write", SPAN_NONE, "cannot write to the cache: %s", why);
@@ -471,7 +477,7 @@ static enum pack_answer check_bytes(struct str bytes, struct arena *a, struct pa
 {
     struct tail tail;
     struct pack_footer footer;
-    if (bytes.n < PACK_HEAD + PACK_TAIL || memcmp(bytes.s, PACK_MAGIC, PACK_HEAD) != 0
+    if (bytes.n < PACK_HEAD + PACK_TAIL || memcmp(bytes.s, pack_magic, PACK_HEAD) != 0
         || !tail_read(bytes.s + bytes.n - PACK_TAIL, bytes.n, &tail)
         || !frame_matches(&tail, bytes.s + tail.offset)
         || !pack_footer_read(a, str_sub(bytes, (size_t)tail.offset, (size_t)tail.size), tail.offset,

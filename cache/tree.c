@@ -10,12 +10,12 @@
 
 #include <string.h>
 
-static const char TREE_MAGIC[] = "pawl tree"; /* its NUL is part of it */
+static const char tree_magic[] = "pawl tree"; /* its NUL is part of it */
 enum { TREE_VERSION = 1, TREE_ENTRY_MIN = 37, TREE_MODE_LIMIT = 0777 };
 
 void tree_put(struct buf *b, const struct tree_entry *entries, uint32_t count)
 {
-    buf_put(b, TREE_MAGIC, sizeof TREE_MAGIC);
+    buf_put(b, tree_magic, sizeof tree_magic);
     buf_put_u8(b, TREE_VERSION);
     buf_put_varint(b, count);
     for (uint32_t i = 0; i < count; i++) {
@@ -75,8 +75,8 @@ static bool read_entry(struct rd *rd, struct tree_entry *e)
 bool tree_read(struct arena *a, struct str bytes, struct tree *out)
 {
     struct rd rd = rd_from(bytes.s, bytes.n);
-    const uint8_t *magic = rd_bytes(&rd, sizeof TREE_MAGIC);
-    if (!magic || memcmp(magic, TREE_MAGIC, sizeof TREE_MAGIC) != 0 || rd_u8(&rd) != TREE_VERSION) {
+    const uint8_t *magic = rd_bytes(&rd, sizeof tree_magic);
+    if (!magic || memcmp(magic, tree_magic, sizeof tree_magic) != 0 || rd_u8(&rd) != TREE_VERSION) {
         return false;
     }
     struct tree tree = {.count = (uint32_t)rd_count(&rd, TREE_ENTRY_MIN, TREE_ENTRIES_LIMIT)};
