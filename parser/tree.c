@@ -329,10 +329,8 @@ struct ast_item *tree_item(struct parse *p, enum ast_item_kind kind, struct span
                   "a step's description stands before its items; "
                   "texts that follow each other are not joined");
     }
-    struct ast_item *item = VEC_PUSH(p->arena, &p->items);
-    item->kind = kind;
-    item->span = at;
-    item->keyword = keyword;
+    struct ast_item *item = VEC_PUSH(p->arena, &p->items); /* room of an earlier step's, maybe */
+    *item = (struct ast_item){.kind = kind, .span = at, .keyword = keyword};
     return item;
 }
 
