@@ -222,14 +222,14 @@ static void add_removed(struct comparison *c)
     }
 }
 
-/* Whether a change is only what another one led to: a parameter to the command that holds it. */
+/* Whether a change is only what another one led to: a value to the command that holds it. */
 static bool is_consequence(const struct comparison *c, const struct part_change *change,
-                           bool param_changed)
+                           bool value_changed)
 {
     uint32_t rank = rank_of(change->label);
     bool hint = c->hints.n > 0 && c->declared;
     switch (rank) {
-    case RANK_COMMAND: return hint || param_changed;
+    case RANK_COMMAND: return hint || value_changed;
     case RANK_RUN_AS: return true; /* the command tells */
     case RANK_CWD:
     case RANK_OUTPUT: return hint;
@@ -237,10 +237,11 @@ static bool is_consequence(const struct comparison *c, const struct part_change 
     }
 }
 
-static bool has_param(const struct comparison *c)
+static bool has_value(const struct comparison *c)
 {
     for (uint32_t i = 0; i < c->changes.n; i++) {
-        if (rank_of(c->changes.at[i].label) == RANK_PARAM) {
+        uint32_t rank = rank_of(c->changes.at[i].label);
+        if (rank == RANK_PARAM || rank == RANK_ENV || rank == RANK_PROBE) {
             return true;
         }
     }
@@ -256,7 +257,7 @@ uint32_t fingerprint_difference(struct arena *a, const struct record *before,
         compare_part(&c, &now->at[i]);
     }
     add_removed(&c);
-    bool param_changed = has_param(&c);
+    bool value_changed = has_value(&c);
     bool hints = c.declared;
     uint32_t n = 0;
     struct part_change *list =
@@ -268,7 +269,7 @@ uint32_t fingerprint_difference(struct arena *a, const struct record *before,
     for (uint32_t rank = 0; rank <= ranks; rank++) {
         for (uint32_t i = 0; i < c.changes.n; i++) {
             const struct part_change *change = &c.changes.at[i];
-            bool told = whole || !is_consequence(&c, change, param_changed);
+            bool told = whole || !is_consequence(&c, change, value_changed);
             if (rank_of(change->label) == rank && told) {
                 list[n++] = *change;
             }

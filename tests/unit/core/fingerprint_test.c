@@ -128,6 +128,11 @@ static void edit_probe(struct step_fixture *f)
 {
     f->probe_values[0] = STR("2.2");
 }
+static void edit_probe_and_command(struct step_fixture *f)
+{
+    edit_probe(f);
+    edit_command(f);
+}
 static void edit_tool(struct step_fixture *f)
 {
     f->tool_files[0] = fixture_blob("elf2");
@@ -453,6 +458,7 @@ static void fingerprint_reason_names_the_cause(void **state)
     check_reason(edit_env, false, "env LANG: C -> D");
     check_reason(edit_env_unset, false, "env MODE removed");
     check_reason(edit_probe, false, "probe libs: 2.1 -> 2.2");
+    check_reason(edit_probe_and_command, false, "probe libs: 2.1 -> 2.2");
     check_reason(edit_tool, false, "tool python3 changed");
     check_reason(edit_instance, false, "instance: ml.m4 -> ml.m5");
     check_reason(edit_platform, false, "platform removed");
