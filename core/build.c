@@ -68,21 +68,13 @@ uint32_t build_file_number(struct building *b, file_id f)
     return b->file_numbers[f.i];
 }
 
-void build_forget_output(struct building *b, step_id s, file_id output)
+void build_forget_output(struct building *b, file_id output)
 {
-    const struct graph *g = b->graph;
-    const struct graph_step *step = graph_step(g, s);
-    observe_forget(b->observe, build_file_number(b, output));
-    if (!(graph_file(g, output)->flags & GRAPH_FILE_DIR))
-        return;
-    for (uint32_t i = 0; i < step->dependents.n; i++) {
-        const struct grange inputs = graph_step(g, g->back_edges[step->dependents.first + i].step)->inputs;
-        for (uint32_t k = 0; k < inputs.n; k++) {
-            file_id f = g->inputs[inputs.first + k].file;
-            if (graph_file(g, f)->inside == output.i)
-                observe_forget(b->observe, build_file_number(b, f));
-        }
-    }
+    uint32_t number = build_file_number(b, output);
+    if (graph_file(b->graph, output)->flags & GRAPH_FILE_DIR)
+        observe_forget_tree(b->observe, number);
+    else
+        observe_forget(b->observe, number);
 }
 
 struct task *task_open(struct building *b, step_id s)

@@ -168,8 +168,8 @@ void build_fail_step(struct task *t, struct str reason); /* reason empty: the ta
 void build_notice(struct building *b, const char *code, bool warning, struct str text);
 /* Tells what the cache noted since the last call. */
 void build_tell_notes(struct building *b, const struct diags *notes);
-/* An output is about to be made anew: it, and what dependents take from inside of it, must be looked at again. */
-void build_forget_output(struct building *b, step_id s, file_id output);
+/* An output is about to be made anew: it, and what lies in it, must be looked at again. */
+void build_forget_output(struct building *b, file_id output);
 uint32_t build_file_number(struct building *b, file_id f);
 struct value_reader build_reader(struct task *t);
 

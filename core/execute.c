@@ -151,7 +151,7 @@ static bool clear_place(struct task *t, const struct graph_step *s)
     for (uint32_t i = 0; i < s->outputs.n && ok; i++) {
         file_id f = b->graph->outputs[s->outputs.first + i].file;
         ok = clear_output(t, f);
-        build_forget_output(b, t->step, f);
+        build_forget_output(b, f);
     }
     for (uint32_t i = 0; i < s->depfiles.n && ok; i++)
         ok = clear_output(t, (file_id){b->graph->numbers[s->depfiles.first + i]});

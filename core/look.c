@@ -568,7 +568,7 @@ static enum looked restore(struct task *t)
     r->log_path = execute_log_path(&r->arena, graph_text(b->graph, s->name));
     diags_init(&r->notes, &r->arena);
     for (uint32_t i = 0; i < s->outputs.n; i++)
-        build_forget_output(b, t->step, b->graph->outputs[s->outputs.first + i].file);
+        build_forget_output(b, b->graph->outputs[s->outputs.first + i].file);
     t->awaited = 1;
     if (t->reason.n == 0)
         t->reason = change_reason(t);

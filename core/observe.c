@@ -15,6 +15,9 @@ struct observe {
     struct table paths;
     VEC(struct observed) all;
     VEC(struct waiter) waiters;
+    struct table trees;      /* folders that were forgotten with all below them … */
+    VEC(uint32_t) trees_at;  /* … and at which count */
+    uint32_t count;          /* of such events */
     int root;
     struct state *state;
     struct workers *workers;
@@ -50,13 +53,16 @@ struct observe *observe_make(struct arena *a, int root, struct state *state, str
                           .context = context,
                           .diags = d};
     table_init(&o->paths, a);
+    table_init(&o->trees, a);
     return o;
 }
 
 void observe_free(struct observe *o)
 {
-    if (o)
-        table_init(&o->paths, o->arena);
+    if (!o)
+        return;
+    table_init(&o->paths, o->arena);
+    table_init(&o->trees, o->arena);
 }
 
 uint32_t observe_add(struct observe *o, struct str path)
@@ -78,32 +84,45 @@ static void set_absent(struct observed *x)
     x->status = OBSERVE_KNOWN;
 }
 
-/* What the state knows of x, if that is still what lies there. May run on any thread: only reads the state. */
+/* What the kernel says of x. May run on any thread: touches nothing but x. */
+static void glance(int root, struct observed *x)
+{
+    x->sig = file_stat(root, x->path, true);
+    x->status = OBSERVE_GLANCED;
+    x->newest_ns = x->sig.ctime_ns;
+    if (!file_sig_is_dir(&x->sig))
+        return;
+    struct object_seen seen = {.changed = false};
+    struct arena scratch = {0};
+    struct diags quiet; /* hashing will tell */
+    diags_init(&quiet, &scratch);
+    x->walked = object_walk(root, x->path, &seen, &quiet);
+    x->walk = seen.walk;
+    x->newest_ns = seen.newest_ns;
+    arena_free(&scratch);
+}
+
+static bool is_as_known(const struct observed *x, const struct state_file *known)
+{
+    bool same = file_sig_is_dir(&x->sig) ? x->walked && digest_eq(&x->walk, &known->walk)
+                                         : file_sig_eq(&x->sig, &known->sig);
+    struct file_sig newest = x->sig;
+    if (file_sig_is_dir(&x->sig))
+        newest.mtime_ns = newest.ctime_ns = x->newest_ns;
+    return same && known->hashed_ns != 0 && !file_sig_is_racy(&newest, known->hashed_ns);
+}
+
+/* What the state knows of x, if that is still what lies there. */
 static void recall(struct observe *o, struct observed *x)
 {
-    x->sig = file_stat(o->root, x->path, true);
     if (!file_sig_exists(&x->sig) && x->sig.error == 0) {
         set_absent(x);
         return;
     }
     x->status = OBSERVE_STALE;
     const struct state_file *known = state_find_file(o->state, x->path);
-    if (!known || known->hashed_ns == 0)
+    if (!known || !is_as_known(x, known))
         return;
-    if (file_sig_is_dir(&x->sig)) {
-        struct object_seen seen = {.changed = false};
-        struct arena scratch = {0};
-        struct diags quiet;
-        diags_init(&quiet, &scratch);
-        bool same = object_walk(o->root, x->path, &seen, &quiet) && digest_eq(&seen.walk, &known->walk);
-        arena_free(&scratch);
-        struct file_sig newest = x->sig;
-        newest.mtime_ns = newest.ctime_ns = seen.newest_ns;
-        if (!same || file_sig_is_racy(&newest, known->hashed_ns))
-            return;
-    } else if (!file_sig_eq(&x->sig, &known->sig) || file_sig_is_racy(&x->sig, known->hashed_ns)) {
-        return;
-    }
     x->ref = known->ref;
     x->content = known->content;
     x->mode = x->sig.mode & 07777;
@@ -117,27 +136,30 @@ struct batch {
 };
 enum { BATCH_FILES = 64 }; /* files a thread takes at a time */
 
-static void recall_batch(void *context, uint32_t i)
+static void glance_batch(void *context, uint32_t i)
 {
     struct batch *b = context;
     uint32_t end = (i + 1) * BATCH_FILES < b->count ? (i + 1) * BATCH_FILES : b->count;
     for (uint32_t k = i * BATCH_FILES; k < end; k++) {
         struct observed *x = &b->observe->all.at[b->numbers[k]];
         if (x->status == OBSERVE_UNSEEN)
-            recall(b->observe, x);
+            glance(b->observe->root, x);
     }
 }
 
 void observe_many(struct observe *o, const uint32_t *numbers, uint32_t count)
 {
     struct batch b = {o, numbers, count};
-    workers_for_each(o->workers, (count + BATCH_FILES - 1) / BATCH_FILES, recall_batch, &b);
+    workers_for_each(o->workers, (count + BATCH_FILES - 1) / BATCH_FILES, glance_batch, &b);
+    for (uint32_t i = 0; i < count; i++)
+        if (o->all.at[numbers[i]].status == OBSERVE_GLANCED)
+            recall(o, &o->all.at[numbers[i]]);
 }
 
 const struct observed *observe_look(struct observe *o, uint32_t number)
 {
     struct observed *x = &o->all.at[number];
-    if (x->status == OBSERVE_UNSEEN)
+    if (x->status == OBSERVE_UNSEEN || (x->status != OBSERVE_HASHING && is_out_of_date(o, x)))
         recall(o, x);
     return x;
 }
@@ -145,14 +167,16 @@ const struct observed *observe_look(struct observe *o, uint32_t number)
 static void hashing_run(struct work *work)
 {
     struct hashing *h = (struct hashing *)work;
-    h->hashed_ns = time_now_ns();
     for (int attempt = 0; attempt < 3; attempt++) {
+        struct file_sig before = file_stat(h->root, h->path, true);
+        h->hashed_ns = time_now_ns();
         h->ok = object_digest(h->root, h->path, &h->seen, &h->diags);
+        h->sig = file_stat(h->root, h->path, true);
+        /* A link or a folder above may have been turned elsewhere, which the open file does not tell. */
+        h->seen.changed |= !file_sig_is_dir(&h->sig) && !file_sig_eq(&before, &h->sig);
         if (!h->ok || !h->seen.changed)
             break;
-        h->hashed_ns = time_now_ns();
     }
-    h->sig = file_stat(h->root, h->path, true);
 }
 
 /* Tells everyone who waited for the path. */
@@ -167,21 +191,45 @@ static void tell(struct observe *o, uint32_t number)
     }
 }
 
+static void start_hashing(struct observe *o, uint32_t number);
+
 static void hashing_done(struct work *work)
 {
     struct hashing *h = (struct hashing *)work;
     struct observe *o = h->observe;
     uint32_t number = h->number;
     struct observed *x = &o->all.at[number];
+    if (x->forgotten || is_out_of_date(o, x)) { /* who waits for it waits on */
+        arena_free(&h->arena);
+        mem_free(h);
+        start_hashing(o, number);
+        return;
+    }
+    x->status = OBSERVE_BROKEN;
     if (!h->ok) {
         diags_merge(o->diags, &h->diags);
-        x->status = OBSERVE_BROKEN;
     } else {
         observe_put(o, number, &h->seen, &h->sig, h->seen.changed ? 0 : h->hashed_ns);
     }
     arena_free(&h->arena);
     mem_free(h);
     tell(o, number);
+}
+
+static void start_hashing(struct observe *o, uint32_t number)
+{
+    struct observed *x = &o->all.at[number];
+    x->status = OBSERVE_HASHING;
+    x->forgotten = false;
+    x->seen_at = o->count;
+    struct hashing *h = mem_alloc(sizeof *h);
+    h->work = (struct work){.run = hashing_run, .done = hashing_done};
+    h->observe = o;
+    diags_init(&h->diags, &h->arena);
+    h->path = str_copy(&h->arena, x->path);
+    h->number = number;
+    h->root = o->root;
+    workers_submit(o->workers, &h->work);
 }
 
 const struct observed *observe_want(struct observe *o, uint32_t number, uint32_t waiter)
@@ -193,31 +241,50 @@ const struct observed *observe_want(struct observe *o, uint32_t number, uint32_t
     struct observed *x = &o->all.at[number];
     *w = (struct waiter){waiter, x->waiters};
     x->waiters = o->waiters.n;
-    if (x->status == OBSERVE_HASHING)
-        return x;
-    x->status = OBSERVE_HASHING;
-    struct hashing *h = mem_alloc(sizeof *h);
-    h->work = (struct work){.run = hashing_run, .done = hashing_done};
-    h->observe = o;
-    diags_init(&h->diags, &h->arena);
-    h->path = str_copy(&h->arena, x->path);
-    h->number = number;
-    h->root = o->root;
-    workers_submit(o->workers, &h->work);
+    if (x->status != OBSERVE_HASHING)
+        start_hashing(o, number);
     return x;
 }
 
 void observe_forget(struct observe *o, uint32_t number)
 {
     struct observed *x = &o->all.at[number];
-    if (x->status != OBSERVE_HASHING) /* else a worker reads it right now: as it lies there */
+    if (x->status == OBSERVE_HASHING)
+        x->forgotten = true;
+    else
         x->status = OBSERVE_UNSEEN;
+}
+
+void observe_forget_tree(struct observe *o, uint32_t number)
+{
+    bool is_new;
+    uint32_t i = table_add(&o->trees, o->all.at[number].path, &is_new);
+    if (is_new)
+        (void)VEC_PUSH(o->arena, &o->trees_at);
+    o->trees_at.at[i] = ++o->count;
+    observe_forget(o, number);
+}
+
+bool observe_is_untouched(struct observe *o, uint32_t number)
+{
+    const struct observed *x = observe_look(o, number);
+    if (x->status != OBSERVE_KNOWN || x->ref.kind == REF_TREE)
+        return false;
+    struct file_sig now = file_stat(o->root, x->path, true);
+    return file_sig_eq(&now, &x->sig)
+           && (x->ref.kind == REF_NONE || !file_sig_is_racy(&x->sig, x->hashed_ns));
 }
 
 void observe_put(struct observe *o, uint32_t number, const struct object_seen *seen,
                  const struct file_sig *sig, int64_t hashed_ns)
 {
     struct observed *x = &o->all.at[number];
+    if (x->status == OBSERVE_HASHING) { /* what the worker saw may be older */
+        x->forgotten = true;
+        return;
+    }
+    x->seen_at = o->count;
+    x->hashed_ns = hashed_ns;
     if (seen->ref.kind == REF_NONE) {
         set_absent(x);
         x->sig = *sig;

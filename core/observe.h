@@ -10,6 +10,7 @@
 
 enum observe_status {
     OBSERVE_UNSEEN,  /* not looked at yet */
+    OBSERVE_GLANCED, /* looked at, the state not asked yet; observe's own */
     OBSERVE_STALE,   /* looked at; its digest is not known */
     OBSERVE_HASHING, /* a worker is at it */
     OBSERVE_KNOWN,   /* seen holds (also for a path where nothing is: ref.kind REF_NONE) */
@@ -21,9 +22,12 @@ struct observed {
     uint32_t status;       /* enum observe_status */
     uint32_t waiters;      /* observe's own list */
     uint32_t mode;         /* permission bits */
+    uint32_t seen_at;      /* observe's own count */
+    bool forgotten;        /* while it was being hashed */
     struct ref ref;
     struct digest content;
     struct file_sig sig;
+    int64_t hashed_ns;     /* as in the state; 0: sig proves nothing */
 };
 
 struct observe;
@@ -45,6 +49,10 @@ const struct observed *observe_look(struct observe *o, uint32_t number);
 const struct observed *observe_want(struct observe *o, uint32_t number, uint32_t waiter);
 /* It may have changed: look again next time. */
 void observe_forget(struct observe *o, uint32_t number);
+/* The same, and all that lies below it, also what is added later. */
+void observe_forget_tree(struct observe *o, uint32_t number);
+/* True if what is there now is provably what was hashed (one stat; folders are never proved). */
+bool observe_is_untouched(struct observe *o, uint32_t number);
 /* Known from elsewhere (just hashed by a worker at hashed_ns, or restored): kept, and put into the state. sig
  * must have been taken after the content was in place. */
 void observe_put(struct observe *o, uint32_t number, const struct object_seen *seen,

@@ -137,20 +137,10 @@ static const struct observed *look_anew(struct task *t, uint32_t number)
 {
     struct building *b = t->building;
     if (observe_look(b->observe, number)->status != OBSERVE_HASHING)
-        observe_forget(b->observe, number);
+        observe_forget(b->observe, number); /* else somebody has just begun to */
     const struct observed *o = observe_want(b->observe, number, t->number);
     t->awaited += o->status == OBSERVE_HASHING;
     return o;
-}
-
-/* An input's signature is what it was: it was not touched since it was hashed. */
-static bool is_untouched(struct task *t, uint32_t number)
-{
-    const struct observed *o = observe_look(t->building->observe, number);
-    if (o->status != OBSERVE_KNOWN || o->ref.kind == REF_TREE)
-        return false;
-    struct file_sig now = file_stat(t->building->root, o->path, true);
-    return file_sig_eq(&now, &o->sig);
 }
 
 static void set_unfit(struct task *t, struct str path)
@@ -192,7 +182,7 @@ static void check_inputs(struct task *t)
     const struct graph_step *s = graph_step(b->graph, t->step);
     for (uint32_t i = 0; i < s->inputs.n; i++) {
         uint32_t number = build_file_number(b, b->graph->inputs[s->inputs.first + i].file);
-        if (!is_untouched(t, number))
+        if (!observe_is_untouched(b->observe, number))
             (void)look_anew(t, number);
     }
     for (uint32_t i = 0; i < t->record.input_count; i++)
