@@ -28,6 +28,8 @@ void emit_settle(struct emit *m, bool good);
 void emit_refs(struct emit *m, const struct value *v, enum taking how, struct span at);
 void emit_edge(struct emit *m, uint32_t instance, enum graph_edge_kind kind);
 
+void emit_probe(struct emit *m, uint32_t number);
+
 void emit_variables(struct emit *m);
 void emit_env(struct emit *m);
 void emit_metrics(struct emit *m);

@@ -318,7 +318,7 @@ void emit_texts(struct emit *m)
     }
 }
 
-static void emit_probe(struct emit *m, const struct flat_item *flat, const struct ast_expr *expr)
+static void emit_probe_item(struct emit *m, const struct flat_item *flat, const struct ast_expr *expr)
 {
     struct eval *e = m->e;
     struct scope s = item_scope(e, m->i, flat);
@@ -332,11 +332,8 @@ static void emit_probe(struct emit *m, const struct flat_item *flat, const struc
     if (def && def->kind == DEF_PROBE) {
         bool good = def_value(e, def, &ignored);
         emit_settle(m, good);
-        for (uint32_t i = 0; good && i < m->probes.n; i++) {
-            good = m->probes.at[i] != def->number;
-        }
         if (good) {
-            *VEC_PUSH(scratch(m), &m->probes) = def->number;
+            emit_probe(m, def->number);
         }
         return;
     }
@@ -359,7 +356,7 @@ void emit_numbers(struct emit *m)
     for (uint32_t k = 0; k < step->items.n; k++) {
         const struct flat_item *flat = &step->items.at[k];
         for (uint32_t j = 0; flat->item->kind == AST_ITEM_PROBE && j < flat->item->as.refs.n; j++) {
-            emit_probe(m, flat, flat->item->as.refs.at[j]);
+            emit_probe_item(m, flat, flat->item->as.refs.at[j]);
         }
     }
     m->out.probes = (struct grange){e->g.numbers.n, m->probes.n};

@@ -67,6 +67,16 @@ static void mention(struct emit *m, const struct value_ref *ref, struct span at)
     }
 }
 
+void emit_probe(struct emit *m, uint32_t number)
+{
+    for (uint32_t i = 0; i < m->probes.n; i++) {
+        if (m->probes.at[i] == number) {
+            return;
+        }
+    }
+    *VEC_PUSH(scratch(m), &m->probes) = number;
+}
+
 static void take_ref(void *context, const struct value_ref *ref)
 {
     const struct taker *t = context;
@@ -78,7 +88,8 @@ static void take_ref(void *context, const struct value_ref *ref)
         }
         return;
     }
-    if (ref->kind == VALUE_REF_PROBE) {
+    if (ref->kind == VALUE_REF_PROBE) { /* what it prints must be known before */
+        emit_probe(m, ref->number);
         return;
     }
     bool self = ref->number == m->i->number;
