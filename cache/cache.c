@@ -81,6 +81,7 @@ struct cache *cache_open(const struct cache_options *options, struct diags *note
     c->depot = depot;
     c->folder = depot ? depot_dir_fd(depot) : -1;
     table_init(&c->standing, &c->arena);
+    table_init(&c->used, &c->arena);
     note_writer(c);
     manifest_init(&c->manifest, depot, true, manifest_world_real());
     c->manifest.dir = c->folder;
@@ -140,22 +141,22 @@ static bool load(struct cache *c, struct diags *notes)
 {
     c->loaded = true;
     c->looked_stamp = depot_dir_stamp_ns(c->depot, STR("m"));
-    c->unusable = !manifest_read_format(&c->manifest, false, notes)
-                  || !manifest_sync(&c->manifest, true, notes);
-    return !c->unusable;
+    c->unusable = !manifest_read_format(&c->manifest, false, notes);
+    if (c->unusable) {
+        return false;
+    }
+    bool whole = manifest_sync(&c->manifest, true, notes);
+    (void)whole; /* told; what could be read is of use */
+    return true;
 }
 
-/* What was looked for may be gone now, and condemned packs must not be counted on. */
-static void look_again(struct cache *c)
+void cache_forget_condemned(struct cache *c)
 {
-    for (uint32_t i = 0; i < c->stands.n; i++) {
+    const struct view *v = &c->manifest.view;
+    for (uint32_t i = 0; i < v->packs.count && c->store_open; i++) {
         struct pack_id id;
-        bool plain;
-        const struct view_pack *p = NULL;
-        if (pack_key_parse(c->standing.keys[i], &id, &plain)) {
-            p = view_find_pack(&c->manifest.view, &id);
-        }
-        if (c->store_open && p && p->condemned_ms) {
+        memcpy(id.b, v->packs.keys[i].s, sizeof id.b);
+        if (v->pack_info.at[i].condemned_ms) {
             store_forget(&c->store, &id);
         }
     }
@@ -177,7 +178,7 @@ bool cache_look(struct cache *c, struct diags *notes)
     }
     c->looked_stamp = stamp;
     if (manifest_sync(&c->manifest, false, notes)) {
-        look_again(c);
+        cache_forget_condemned(c);
     }
     return true;
 }
@@ -319,6 +320,9 @@ uint32_t cache_lookup(struct cache *c, struct arena *a, const struct digest *fin
             && !is_shadowed(hits, count, &hit.record)) {
             hits[count++] = hit;
         }
+    }
+    if (count > 0) {
+        cache_note_use(c, fingerprint);
     }
     *out = hits;
     return count;
@@ -462,6 +466,11 @@ uint64_t cache_committed(const struct cache *c)
 void cache_note_use(struct cache *c, const struct digest *fingerprint)
 {
     if (c->options.read_only || c->stuck || !c->loaded || c->unusable) {
+        return;
+    }
+    bool is_new;
+    table_add(&c->used, (struct str){(const char *)fingerprint->b, sizeof fingerprint->b}, &is_new);
+    if (!is_new) {
         return;
     }
     uint32_t today = (uint32_t)(manifest_now_ms(&c->manifest) / DAY_MS);

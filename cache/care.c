@@ -13,19 +13,6 @@ enum { CHANCE = 16 };
 
 /* ---- gc ---- */
 
-/* Nothing may be stored by reference to what was condemned. */
-static void forget_condemned(struct cache *c)
-{
-    const struct view *v = &c->manifest.view;
-    for (uint32_t i = 0; i < v->packs.count && c->store_open; i++) {
-        struct pack_id id;
-        memcpy(id.b, v->packs.keys[i].s, sizeof id.b);
-        if (v->pack_info.at[i].condemned_ms) {
-            store_forget(&c->store, &id);
-        }
-    }
-}
-
 /* What was looked for before may be gone. */
 static void forget_standing(struct cache *c)
 {
@@ -46,7 +33,7 @@ bool cache_gc(struct cache *c, const struct cache_gc_options *o, struct cache_gc
         return false;
     }
     bool ok = gc_run(&c->manifest, o, out, notes);
-    forget_condemned(c);
+    cache_forget_condemned(c);
     forget_standing(c);
     return ok;
 }

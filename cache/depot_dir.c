@@ -128,6 +128,9 @@ static enum depot_answer answer_of(int error)
     case ESTALE: return DEPOT_ABSENT;
     case EEXIST: return DEPOT_EXISTS;
     case ETIMEDOUT:
+    case EMFILE:
+    case ENFILE:
+    case ENOMEM:
     case EAGAIN: return DEPOT_LATER;
     default: return DEPOT_REFUSED;
     }

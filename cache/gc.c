@@ -17,7 +17,7 @@ enum {
     SMALL_PACK = 4 << 20,
     SMALL_MANY = 8,         /* so many small packs are worth one */
     MOVE_LIMIT = 1 << 30,   /* bytes rewritten in one run, sweeping aside */
-    DRAFT_LIMIT = 32 << 20, /* raw bytes of one segment of places */
+    DRAFT_LIMIT = 12 << 20, /* raw bytes of one segment of places */
 };
 
 struct gc_root {

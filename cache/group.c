@@ -47,15 +47,16 @@ bool group_is_due(const struct group *g, const struct manifest *m, const struct 
            || store_waiting(s, &since) >= GROUP_BYTES;
 }
 
-/* Packs that the store has put are this client's own from before the group began. */
-static void seal(struct group *g, struct manifest *m, struct store *s, struct diags *notes)
+/* Packs that the store has put are this client's own from before the group began. false with a warning: what it
+ * lost, the publish rule finds, since nobody has seen that pack. */
+static bool seal(struct group *g, struct manifest *m, struct store *s, struct diags *notes)
 {
     bool ok = store_seal(s, notes);
-    (void)ok; /* what it lost, the publish rule finds: nobody has seen that pack */
     for (uint32_t i = 0; i < s->writer.put_count; i++) {
         manifest_add_own(m, &s->writer.puts[i].id, g->begun_boot_ns);
     }
     pack_forget_puts(&s->writer);
+    return ok;
 }
 
 static bool may_name_place(const struct manifest *m, const struct pack_place *p)
@@ -151,7 +152,7 @@ bool group_publish(struct group *g, struct manifest *m, struct store *s, struct 
 {
     enum manifest_answer answer = MANIFEST_DONE;
     uint32_t published = 0;
-    seal(g, m, s, notes);
+    bool sealed = seal(g, m, s, notes);
     for (int i = 0; i < REPAIR_ATTEMPTS; i++) {
         answer = publish_once(g, m, writer, &published, notes);
         if (answer != MANIFEST_DOOMED) {
@@ -160,7 +161,7 @@ bool group_publish(struct group *g, struct manifest *m, struct store *s, struct 
         repair(g, m, s, notes);
     }
     bool ok = answer == MANIFEST_DONE && published == g->results.n;
-    if (!ok && answer != MANIFEST_FAILED) {
+    if (!ok && sealed && answer != MANIFEST_FAILED) {
         diag_warning(notes, "cache-not-written", SPAN_NONE,
                      "some results could not be kept in the cache");
     }

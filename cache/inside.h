@@ -20,6 +20,7 @@ struct cache {
     struct group group;
     struct table standing; /* keys of packs that were looked for … */
     VEC(bool) stands;      /* … and whether they were there, by number */
+    struct table used;     /* fingerprints whose use was noted */
     uint64_t sequence, committed;
     struct str writer; /* this machine's name */
 };
@@ -27,6 +28,8 @@ struct cache {
 /* Reads the view at the first call; afterwards takes in what others have added. false: the cache is of no
  * use, told once. */
 bool cache_look(struct cache *c, struct diags *notes);
+/* Nothing may be stored by reference to what was condemned. */
+void cache_forget_condemned(struct cache *c);
 /* Looks for the pack in the place, once. */
 bool cache_has_pack(struct cache *c, const struct pack_run *run);
 /* Whether each of the record's bytes has a place whose packs are there. */

@@ -244,10 +244,10 @@ static enum fetched fetch_segment(struct manifest *m, const struct found *f, str
         }
         buf_free(&b);
     }
-    if (answer != DEPOT_DONE) {
+    if (answer == DEPOT_ABSENT || answer == DEPOT_LATER) {
         return answer == DEPOT_ABSENT ? FETCHED_GONE : FETCHED_NOT;
     }
-    if (state == SEGMENT_BAD) {
+    if (state == SEGMENT_BAD) { /* or refused, for good */
         tell_bad(m, f->key, notes);
     }
     struct depot_entry e = {f->key, f->size, f->stored_ms};
@@ -340,7 +340,8 @@ bool manifest_sync(struct manifest *m, bool full, struct diags *notes)
     for (int i = 0; i < SYNC_ATTEMPTS && result == SYNC_AGAIN; i++) {
         result = sync_once(m, full, notes);
     }
-    if (result != SYNCED && !m->told_many) {
+    if (result != SYNCED && !m->told_many && !m->told_unreadable) {
+        m->told_unreadable = true;
         diag_warning(notes, "cache-unreadable", SPAN_NONE,
                      "the cache's list of results cannot be read");
     }
@@ -349,8 +350,23 @@ bool manifest_sync(struct manifest *m, bool full, struct diags *notes)
 
 /* ---- publish ---- */
 
+/* What is too old counts for nothing any more. */
+static void prune_own(struct manifest *m)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < m->own.n; i++) {
+        if ((boot_ns(m) - m->own.at[i].boot_ns) / MS_NS < MANIFEST_OWN_MS) {
+            m->own.at[kept++] = m->own.at[i];
+        }
+    }
+    m->own.n = kept;
+}
+
 void manifest_add_own(struct manifest *m, const struct pack_id *pack, int64_t at_boot_ns)
 {
+    if (m->own.n == m->own.cap) {
+        prune_own(m);
+    }
     *VEC_PUSH(&m->arena, &m->own) = (struct manifest_own){*pack, at_boot_ns};
 }
 
@@ -366,11 +382,11 @@ static bool is_own_and_young(const struct manifest *m, const struct pack_id *pac
 
 bool manifest_may_name(const struct manifest *m, const struct pack_id *pack)
 {
-    if (is_own_and_young(m, pack)) {
-        return true;
-    }
     const struct view_pack *known = view_find_pack(&m->view, pack);
-    return known && known->places > 0 && !known->condemned_ms;
+    if (known && known->condemned_ms) {
+        return false;
+    }
+    return (known && known->places > 0) || is_own_and_young(m, pack);
 }
 
 /* Whether all packs are own and young: then no view is needed. */

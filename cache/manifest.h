@@ -44,7 +44,7 @@ struct manifest {
     VEC(struct manifest_own) own; /* packs that this client has put */
     struct arena arena;
     int64_t keep_ms, grace_ms; /* the place's policy, from `format` */
-    bool has_format, told_bad, told_many;
+    bool has_format, told_bad, told_many, told_unreadable;
     char published[SEGMENT_NAME]; /* the last segment that this client put */
 };
 

@@ -335,6 +335,43 @@ static void result_without_outputs_is_a_result(void **state)
     assert_true(restore(s, "gate"));
 }
 
+/* As a full or broken disk: packs cannot be put. */
+static void folder_that_takes_nothing_is_told_once(void **state)
+{
+    struct scene *s = *state;
+    store(s, "a", STR("a.txt"), STR("a"));
+    reopen(s);
+    struct str packs = path_join(&s->arena, s->options.dir, STR("p"));
+    struct str aside = path_join(&s->arena, s->options.dir, STR("aside"));
+    assert_int_equal(rename(packs.s, aside.s), 0);
+    assert_true(file_write(FILE_CWD, packs, STR(""), 0600, false));
+    store(s, "b", STR("b.txt"), STR("b"));
+    assert_false(cache_flush(s->cache, true, &s->notes));
+    assert_int_equal(s->notes.warnings, 1);
+    struct record r = record_of(s, "c", STR("b.txt"));
+    uint64_t sequence;
+    for (int i = 0; i < 3; i++) {
+        assert_false(cache_store(s->cache, &r, s->root, STR(""), &sequence, &s->notes));
+    }
+    assert_int_equal(cache_committed(s->cache), 0);
+    assert_int_equal(s->notes.warnings, 1);
+    reopen(s);
+    struct cache_hit *hits;
+    assert_int_equal(lookup(s, "b", &hits), 0);
+    assert_int_equal(s->notes.warnings, 1);
+}
+
+static void unreadable_segment_hides_no_other(void **state)
+{
+    struct scene *s = *state;
+    store(s, "a", STR("a.txt"), STR("a"));
+    reopen(s);
+    struct str odd = path_join(&s->arena, s->options.dir, STR("m/000000000001-0000000000000001"));
+    assert_int_equal(mkfifo(odd.s, 0600), 0); /* no file: not even listed */
+    assert_true(restore(s, "a"));
+    assert_int_equal(s->notes.all.n, 0);
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, begin, end)
@@ -358,6 +395,8 @@ int main(void)
         CASE(place_of_another_kind_is_not_used),
         CASE(group_waits_until_it_is_old_or_forced),
         CASE(result_without_outputs_is_a_result),
+        CASE(folder_that_takes_nothing_is_told_once),
+        CASE(unreadable_segment_hides_no_other),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

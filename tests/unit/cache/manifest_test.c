@@ -313,11 +313,20 @@ static void pack_must_be_own_or_seen(void **state)
     assert_int_equal(manifest_publish(&s->one, &c, &s->notes), MANIFEST_DONE);
     mem_pass(&s->place, 11 * MINUTE_MS);
     assert_int_equal(manifest_publish(&s->two, &d, &s->notes), MANIFEST_DOOMED);
-    assert_int_equal(manifest_publish(&s->one, &d, &s->notes), MANIFEST_DONE); /* own and young */
-    mem_pass(&s->place, 12 * HOUR_MS);
-    assert_int_equal(manifest_publish(&s->one, &d, &s->notes), MANIFEST_DOOMED);
+    assert_int_equal(manifest_publish(&s->one, &d, &s->notes), MANIFEST_DOOMED); /* own, but … */
     segment_draft_free(&c);
     segment_draft_free(&d);
+}
+
+static void own_pack_counts_on_itself_for_twelve_hours(void **state)
+{
+    struct scene *s = *state;
+    struct pack_id id = {{7}};
+    manifest_add_own(&s->one, &id, s->place.now_ms * 1000000);
+    mem_pass(&s->place, 12 * HOUR_MS - 1);
+    assert_true(manifest_may_name(&s->one, &id));
+    mem_pass(&s->place, 1);
+    assert_false(manifest_may_name(&s->one, &id));
 }
 
 static void mistimed_condemnation_is_void(void **state)
@@ -388,6 +397,7 @@ int main(void)
         CASE(lost_answer_leaves_the_result_twice_and_seen_once),
         CASE(place_that_takes_nothing_is_told),
         CASE(pack_must_be_own_or_seen),
+        CASE(own_pack_counts_on_itself_for_twelve_hours),
         CASE(mistimed_condemnation_is_void),
         CASE(format_is_made_by_the_first_and_understood_or_refused),
     };
