@@ -125,6 +125,7 @@ static void recall(struct observe *o, struct observed *x)
         return;
     x->ref = known->ref;
     x->content = known->content;
+    x->hashed_ns = known->hashed_ns;
     x->mode = x->sig.mode & 07777;
     x->status = OBSERVE_KNOWN;
 }
@@ -156,11 +157,28 @@ void observe_many(struct observe *o, const uint32_t *numbers, uint32_t count)
             recall(o, &o->all.at[numbers[i]]);
 }
 
+/* True if a folder above it was forgotten, with all below, after it was looked at. */
+static bool is_out_of_date(const struct observe *o, const struct observed *x)
+{
+    if (o->trees.count == 0)
+        return false;
+    for (struct str dir = path_dirname(x->path); !str_eq(dir, STR(".")) && !str_eq(dir, STR("/"));
+         dir = path_dirname(dir)) {
+        uint32_t i = table_find(&o->trees, dir);
+        if (i != TABLE_NONE && o->trees_at.at[i] > x->seen_at)
+            return true;
+    }
+    return false;
+}
+
 const struct observed *observe_look(struct observe *o, uint32_t number)
 {
     struct observed *x = &o->all.at[number];
-    if (x->status == OBSERVE_UNSEEN || (x->status != OBSERVE_HASHING && is_out_of_date(o, x)))
+    if (x->status == OBSERVE_UNSEEN || (x->status != OBSERVE_HASHING && is_out_of_date(o, x))) {
+        glance(o->root, x);
         recall(o, x);
+        x->seen_at = o->count;
+    }
     return x;
 }
 

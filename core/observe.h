@@ -28,6 +28,9 @@ struct observed {
     struct digest content;
     struct file_sig sig;
     int64_t hashed_ns;     /* as in the state; 0: sig proves nothing */
+    struct digest walk;    /* of a folder, as object_walk gives it, where walked */
+    int64_t newest_ns;     /* newest ctime of it and, for a folder, of what is below */
+    bool walked;
 };
 
 struct observe;
