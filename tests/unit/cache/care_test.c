@@ -128,6 +128,31 @@ static void gc_now_frees_what_is_old(void **state)
     assert_true(restore(s, "a"));
 }
 
+static void what_was_found_today_is_kept(void **state)
+{
+    struct scene *s = *state;
+    const int64_t day_ms = 24 * 3600 * INT64_C(1000);
+    static const char *const NAMES[] = {"used", "not"};
+    for (int i = 0; i < 2; i++) {
+        write_file(s, str_from(NAMES[i]), noise(s, 3000, (uint64_t)i));
+        struct record r = record_of(s, NAMES[i], str_from(NAMES[i]));
+        r.success_ms -= 40 * day_ms;
+        uint64_t sequence;
+        assert_true(cache_store(s->cache, &r, s->root, STR(""), &sequence, &s->notes));
+    }
+    reopen(s);
+    assert_true(restore(s, "used"));
+    assert_true(restore(s, "used")); /* noted once */
+    reopen(s);
+    assert_int_equal(count_files(s, "m"), 2);
+    struct cache_gc_report r = collect(s, (struct cache_gc_options){.now = true});
+    assert_int_equal(r.records_before, 2);
+    assert_int_equal(r.records_after, 1);
+    reopen(s);
+    assert_true(restore(s, "used"));
+    assert_int_equal(list(s).count, 1);
+}
+
 static void gc_by_size_keeps_what_is_dear(void **state)
 {
     struct scene *s = *state;
@@ -283,6 +308,7 @@ int main(void)
         CASE(check_finds_what_is_damaged),
         CASE(gc_keeps_what_is_young),
         CASE(gc_now_frees_what_is_old),
+        CASE(what_was_found_today_is_kept),
         CASE(gc_by_size_keeps_what_is_dear),
         CASE(large_file_moves_when_its_pack_is_condemned),
         CASE(close_collects_down_to_the_bound),
