@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* What happens when a step ends well: its outputs are hashed, its inputs looked at once more, the record made,
  * the state told, the result stored. A step counts as done before it is stored: the cache is a help. */
+#include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
@@ -79,19 +80,31 @@ static void settling_run(struct work *work)
 
 /* ---- what was read ---- */
 
+/* Where the file system says that an absolute path lies, links and '..' seen through; as it was where it does not. */
+static struct str real_place(struct task *t, struct str path)
+{
+    char *folder = realpath(str_c(&t->arena, path_dirname(path)), NULL);
+    if (!folder)
+        return path;
+    struct str place = path_join(&t->arena, str_from(folder), path_basename(path));
+    free(folder);
+    return place;
+}
+
 /* A path of a depfile as the workspace sees it; false: it lies elsewhere. */
 static bool workspace_path(struct task *t, struct str path, struct str *out)
 {
     struct building *b = t->building;
     struct str root = b->options->root_path;
-    struct str cwd = graph_text(b->graph, graph_step(b->graph, t->step)->cwd);
-    if (str_starts(path, STR("/"))) {
-        if (!str_starts(path, root) || path.n <= root.n || path.s[root.n] != '/')
+    path = path_join(&t->arena, graph_text(b->graph, graph_step(b->graph, t->step)->cwd), path);
+    bool plain = path_is_below(path, root) || !str_starts(path, STR("/"));
+    if (!plain || str_find(path, STR("..")) >= 0) {
+        path = real_place(t, path_join(&t->arena, root, path));
+        if (!path_is_below(path, root))
             return false;
-        path = str_tail(path, root.n + 1);
-    } else if (!str_eq(cwd, STR("."))) {
-        path = path_join(&t->arena, cwd, path);
     }
+    if (path_is_below(path, root))
+        path = str_tail(path, root.n + 1);
     return path_normalise(&t->arena, path, out);
 }
 
