@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Finds the command, hands over, gives its exit code. */
+#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -61,8 +62,20 @@ static bool answer(const struct opts *o, bool has_command)
     return true;
 }
 
+/* What is opened later must not be taken for a standard stream that the caller closed. */
+static void fill_standard_streams(void)
+{
+    int fd;
+    do {
+        fd = open("/dev/null", O_RDWR);
+    } while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
 int main(int argc, char **argv)
 {
+    fill_standard_streams();
     struct arena arena = {0};
     struct diags diags;
     struct opts opts;
