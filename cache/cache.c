@@ -409,7 +409,7 @@ static bool add_row(struct cache *c, const struct record *r, struct pack_place *
     if (ok) {
         group_add(&c->group, buf_str(&row), places, place_count);
     } else {
-        diag_warning(notes, "cache-not-written", SPAN_NONE,
+        diag_warning(notes, "cache-write", SPAN_NONE,
                      "a result is too large to be kept in the cache");
     }
     buf_free(&row);

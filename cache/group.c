@@ -162,7 +162,7 @@ bool group_publish(struct group *g, struct manifest *m, struct store *s, struct 
     }
     bool ok = answer == MANIFEST_DONE && published == g->results.n;
     if (!ok && sealed && answer != MANIFEST_FAILED) {
-        diag_warning(notes, "cache-not-written", SPAN_NONE,
+        diag_warning(notes, "cache-write", SPAN_NONE,
                      "some results could not be kept in the cache");
     }
     group_free(g);

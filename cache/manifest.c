@@ -445,8 +445,7 @@ static enum put_result put_once(struct manifest *m, struct str bytes, bool own,
 static enum manifest_answer publish_failed(struct diags *notes, const struct depot_reply *reply)
 {
     const char *why = reply->error ? strerror(reply->error) : "it does not take them";
-    diag_warning(notes, "cache-not-written", SPAN_NONE, "cannot write results to the cache: %s",
-                 why);
+    diag_warning(notes, "cache-write", SPAN_NONE, "cannot write results to the cache: %s", why);
     return MANIFEST_FAILED;
 }
 
@@ -455,8 +454,7 @@ static bool write_draft(const struct segment_draft *draft, struct buf *bytes, st
     buf_init(bytes, SEGMENT_STORED_LIMIT + SEGMENT_HEADER);
     if (!segment_draft_write(draft, bytes)) {
         buf_free(bytes);
-        diag_warning(notes, "cache-not-written", SPAN_NONE,
-                     "a segment of the cache grew too large");
+        diag_warning(notes, "cache-write", SPAN_NONE, "a segment of the cache grew too large");
         return false;
     }
     return true;

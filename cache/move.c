@@ -230,7 +230,7 @@ bool mover_run(struct mover *v, struct diags *notes)
     }
     arena_free(&scratch);
     if (!ok) {
-        diag_warning(notes, "cache-not-written", SPAN_NONE, "the cache does not take new packs");
+        diag_warning(notes, "cache-write", SPAN_NONE, "the cache does not take new packs");
     }
     return ok;
 }
