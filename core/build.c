@@ -148,8 +148,8 @@ static void drain_skips(struct building *b)
     if (b->draining)
         return;
     b->draining = true;
-    while (b->skips.n > 0) {
-        struct skip x = b->skips.at[--b->skips.n];
+    for (uint32_t i = 0; i < b->skips.n; i++) { /* it may grow */
+        struct skip x = b->skips.at[i];
         if (b->lives[x.step.i].life != LIFE_WANTED)
             continue;
         struct arena scratch = {0};
@@ -162,6 +162,7 @@ static void drain_skips(struct building *b)
         build_end_step(b, x.step, NULL, &e);
         arena_free(&scratch);
     }
+    b->skips.n = 0;
     b->draining = false;
 }
 
