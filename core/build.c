@@ -11,9 +11,11 @@
 
 #include "core/build_wanted.h"
 #include "core/building.h"
+#include "core/run/leftover.h"
 #include "core/run/local.h"
 
-enum { LOAD_CHECK_MS = 500, TICK_MS = 100 };
+enum { LOAD_CHECK_MS = 500, TICK_MS = 100, MARK_LIMIT = 4096 };
+#define LEFTOVER_PATIENCE_NS INT64_C(10000000000)
 
 /* From one life to which others. */
 static const uint16_t life_moves[] = {
@@ -418,9 +420,28 @@ static void tell_begin(struct building *b)
     tell(b, &(struct event){.kind = EVENT_BUILD_BEGIN, .wanted = b->wanted, .remaining_ns = longest});
 }
 
+/* What a build that was killed left running would write into this one's outputs. */
+static void end_leftovers(struct building *b)
+{
+    struct arena scratch = {0};
+    struct str mark;
+    uint32_t ended;
+    if (b->options->mode == BUILD_ASK || !file_read_quiet(&scratch, b->root, BUILD_JOBS_NOTE, MARK_LIMIT, &mark))
+        return;
+    bool all = mark.n == 0 || leftover_end(mark, LEFTOVER_PATIENCE_NS, &ended);
+    if (all)
+        (void)file_remove(b->root, BUILD_JOBS_NOTE);
+    if (mark.n && (ended || !all))
+        build_notice(b, "leftover", true,
+                     str_printf(&scratch, "the last build here was killed: %u of its processes still ran, and %s", ended,
+                                all ? "were ended" : "some cannot be ended"));
+    arena_free(&scratch);
+}
+
 static bool open_machinery(struct building *b)
 {
     const struct build_options *o = b->options;
+    end_leftovers(b);
     b->loop = loop_open();
     b->workers = b->loop ? workers_open(0) : NULL;
     b->runner = b->workers ? local_open(b->loop) : NULL;
@@ -435,7 +456,7 @@ static bool open_machinery(struct building *b)
     b->observe = observe_make(b->arena, b->root, b->state, b->workers, look_file_ready, b, b->diags);
     if (o->no_cache || o->cache_dir.n == 0)
         return true;
-    struct cache_options co = {.dir = o->cache_dir};
+    struct cache_options co = {.dir = o->cache_dir, .read_only = o->mode == BUILD_ASK};
     struct digest hint = digest_of(graph_text(b->graph, b->graph->name).s, b->graph->name.n);
     memcpy(co.hint, hint.b, sizeof co.hint);
     struct arena scratch = {0};
@@ -451,6 +472,8 @@ static void close_machinery(struct building *b)
 {
     if (b->runner)
         b->runner->close(b->runner);
+    if (b->jobs_noted)
+        (void)file_remove(b->root, BUILD_JOBS_NOTE);
     if (b->workers)
         workers_close(b->workers);
     if (b->cache) {
