@@ -369,8 +369,12 @@ static bool inputs_match(struct task *t, const struct record *r, struct str *odd
 
 static struct str change_reason(struct task *t)
 {
-    if (t->change_count)
-        return fingerprint_reason(&t->arena, t->changes, t->change_count);
+    struct part_change *changes = t->changes;
+    uint32_t count = t->change_count;
+    if (count && t->building->options->explain) /* the same words, however much is told besides */
+        count = fingerprint_difference(&t->arena, &t->last_record, &t->parts, false, &changes);
+    if (count)
+        return fingerprint_reason(&t->arena, changes, count);
     return t->has_last_record ? STR("") : STR("no earlier result");
 }
 
