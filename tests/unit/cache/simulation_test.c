@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Several clients on one place with clocks, stalls, lost answers and deaths under control: whatever the schedule,
  * what a writer was told is published stays readable while the policy keeps it, and nothing wrong is accepted.
- * Arguments: how many seeds (default 30), the first one. */
+ * Arguments: how many seeds (default 20), the first one. */
 #include "cache/compact.h"
 #include "cache/fetch.h"
 #include "cache/gc.h"
@@ -25,7 +25,7 @@
 #define DAY_MS (24 * HOUR_MS)
 
 enum { CLIENTS = 5, COMMON = 20, CONTENTS = 150, DEPTH = 2, ACTIONS = 60, ACKED_LIMIT = 4096 };
-static int seeds = 30;
+static int seeds = 20;
 static uint64_t first_seed = 1;
 
 struct client {
