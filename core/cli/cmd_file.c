@@ -88,13 +88,13 @@ static bool format_stream(struct formatting *f)
             break;
         in.n += (size_t)n;
     }
-    buf_put(&in, "", 0);
     bool ok = !in.full;
     if (in.full)
         diag_error(&f->diags, "cannot-read", SPAN_NONE, "standard input is larger than a Pipelinefile may be");
-    ok = ok && format_text(f, STR("<stdin>"), buf_str(&in), &out);
+    struct str text = str_copy(&f->arena, buf_str(&in)); /* what is said about it comes later */
+    ok = ok && format_text(f, STR("<stdin>"), text, &out);
     if (ok && f->opts->check)
-        f->differs = f->differs || !str_eq(buf_str(&in), buf_str(&out));
+        f->differs = f->differs || !str_eq(text, buf_str(&out));
     else if (ok)
         session_print(&out);
     buf_free(&in);
@@ -162,7 +162,7 @@ int cmd_fmt(const struct opts *o)
 static const char init_text[] =
     "# What is built here, from what, and how. 'pawl' brings everything up to date.\n"
     "\n"
-    "param greeting = \"hello\"             # pawl build -p greeting=hi\n"
+    "param greeting = \"hello\"  # pawl build -p greeting=hi\n"
     "\n"
     "step hello {\n"
     "    \"Say hello to a file.\"\n"
