@@ -14,6 +14,9 @@
 #include "core/sched.h"
 #include "core/value.h"
 
+/* Holds the mark of the build that runs jobs; found by the next one if that was killed. */
+#define BUILD_JOBS_NOTE STR(".pawl/jobs")
+
 enum { BUILD_CACHE_LANE = 1 }; /* of the workers: the struct cache is one lane's */
 
 /* A step's life. Each state's precondition stands beside it; life_set asserts the allowed moves. */
@@ -143,6 +146,7 @@ struct building {
     bool interrupted;
     bool wrong;            /* a fan-out's graph has errors */
     uint32_t interrupts;   /* how often the person asked */
+    bool jobs_noted;       /* BUILD_JOBS_NOTE says that jobs of this build may be running */
     int64_t started_ns;
     struct state_run run;
     VEC(struct state_run_step) run_steps;

@@ -6,6 +6,7 @@
 
 #include "core/building.h"
 #include "core/run/command.h"
+#include "core/run/local.h"
 
 enum { LOG_NAME_BYTES = 80, PROBE_TEXT_LIMIT = 1 << 20 };
 
@@ -214,6 +215,16 @@ static bool set_command(struct task *t, const struct graph_step *s, struct str *
     return true;
 }
 
+/* With a note of it, should this process be killed before the job ends. */
+static bool start_job(struct building *b, struct job *job)
+{
+    if (!b->jobs_noted && b->options->mode != BUILD_ASK) {
+        b->jobs_noted = true;
+        (void)!file_write(b->root, BUILD_JOBS_NOTE, local_mark(b->runner), 0600, false);
+    }
+    return b->runner->start(b->runner, job);
+}
+
 /* ---- ends ---- */
 
 static void give_back(struct task *t)
@@ -403,7 +414,7 @@ void execute_start(struct task *t)
                       .reason = t->reason,
                       .command = shown};
     b->listener->tell(b->listener, &e);
-    if (!b->runner->start(b->runner, &t->job)) {
+    if (!start_job(b, &t->job)) {
         give_back(t);
         end_failed(t);
     }
@@ -454,7 +465,7 @@ void execute_probe(struct building *b, uint32_t probe, uint32_t waiter)
                           .output = probe_output,
                           .done = probe_done,
                           .context = p};
-    if (b->runner->start(b->runner, &p->job)) {
+    if (start_job(b, &p->job)) {
         p->state = PROBE_RUNNING;
         *VEC_PUSH(b->arena, &p->waiters) = waiter;
         return;

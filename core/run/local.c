@@ -583,6 +583,11 @@ static void local_close(struct runner *runner)
     mem_free(l);
 }
 
+struct str local_mark(const struct runner *r)
+{
+    return str_from(((const struct local *)r)->prefix);
+}
+
 void local_set_grace(struct runner *r, int64_t grace_ns)
 {
     ((struct local *)r)->grace_ns = grace_ns;

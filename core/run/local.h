@@ -12,6 +12,9 @@ struct loop;
  * of the loop's callbacks, before the loop. */
 struct runner *local_open(struct loop *loop);
 
+/* What the value of PAWL_JOB begins with, before a '.', in all jobs of this runner and of no other. */
+struct str local_mark(const struct runner *r);
+
 enum { LOCAL_GRACE_S = 5 }; /* between SIGTERM and SIGKILL */
 /* Another grace than that; for tests. */
 void local_set_grace(struct runner *r, int64_t grace_ns);
