@@ -146,19 +146,45 @@ static bool run_value(const struct scope *s, const struct ast_expr *e,
 
 /* ---- one step's ---- */
 
-static enum graph_command kind_of(const struct ast_expr *e, const struct value *v)
+/* Words or a text; of a choice that is made late both must be the same. */
+static bool is_argv(const struct value *v, bool *mixed)
 {
-    if (v->kind == VALUE_LIST || e->kind == AST_LIST) {
-        return GRAPH_COMMAND_ARGV;
+    if (v->kind != VALUE_LATE) {
+        return v->kind == VALUE_LIST;
     }
-    if (v->kind == VALUE_STRING && str_starts(v->text, STR("#!"))) {
-        return GRAPH_COMMAND_SCRIPT;
+    const struct value_parts *parts = &v->late->parts;
+    if (v->late->kind != VALUE_LATE_CHOICE || parts->count != 3) {
+        return v->late->kind == VALUE_LATE_ARGV;
     }
-    if (v->kind == VALUE_LATE && e->kind == AST_STRING
-        && str_starts(first_text(&e->as.string), STR("#!"))) {
-        return GRAPH_COMMAND_SCRIPT;
+    bool then = is_argv(parts->at[1].value, mixed), otherwise = is_argv(parts->at[2].value, mixed);
+    *mixed |= then != otherwise;
+    return then;
+}
+
+static bool is_script(const struct value *v)
+{
+    if (v->kind != VALUE_LATE) {
+        return v->kind == VALUE_STRING && str_starts(v->text, STR("#!"));
     }
-    return GRAPH_COMMAND_SHELL;
+    const struct value_parts *parts = &v->late->parts;
+    if (v->late->kind == VALUE_LATE_CHOICE && parts->count == 3) {
+        return is_script(parts->at[1].value) && is_script(parts->at[2].value);
+    }
+    return parts->count && !parts->at[0].value && str_starts(parts->at[0].text, STR("#!"));
+}
+
+static bool kind_of(const struct scope *s, const struct ast_expr *e, const struct value *v,
+                    uint32_t *kind)
+{
+    bool mixed = false;
+    *kind = is_argv(v, &mixed) ? GRAPH_COMMAND_ARGV
+            : is_script(v)     ? GRAPH_COMMAND_SCRIPT
+                               : GRAPH_COMMAND_SHELL;
+    if (mixed) {
+        expr_say(s, "type-mismatch", e->span,
+                 "a choice that is made late is between two texts or two lists");
+    }
+    return !mixed;
 }
 
 static bool emit_run(const struct scope *s, const struct ast_expr *e, struct str cwd,
@@ -170,7 +196,9 @@ static bool emit_run(const struct scope *s, const struct ast_expr *e, struct str
         return false;
     }
     value_add_refs_of(s->arena, mentioned, &v);
-    out->command_kind = kind_of(e, &v);
+    if (!kind_of(s, e, &v, &out->command_kind)) {
+        return false;
+    }
     out->command = command_put(s->e, &v);
     out->command_tracked = out->command;
     if (v.untracked) {

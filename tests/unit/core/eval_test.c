@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* What evaluation looks at outside of the text, and what becomes of it in a graph; by workspaces on disk. */
 #include "core/eval.h"
 #include "core/value.h"
 

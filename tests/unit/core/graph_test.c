@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: MIT */
+/* Order, circles, selection, and the image: written, mapped, damaged. */
 #include "core/graph.h"
 #include "core/graph_image.h"
 #include "core/graph_name.h"
