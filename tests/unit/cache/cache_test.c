@@ -372,6 +372,30 @@ static void unreadable_segment_hides_no_other(void **state)
     assert_int_equal(s->notes.all.n, 0);
 }
 
+static void default_folder_is_where_the_environment_says(void **state)
+{
+    struct scene *s = *state;
+    setenv("PAWL_CACHE_DIR", "/x/cache", 1);
+    setenv("XDG_CACHE_HOME", "/y", 1);
+    setenv("HOME", "/z", 1);
+    assert_true(str_eq(cache_default_dir(&s->arena), STR("/x/cache")));
+    setenv("PAWL_CACHE_DIR", "relative", 1);
+    assert_true(str_eq(cache_default_dir(&s->arena), STR("/y/pawl")));
+    unsetenv("XDG_CACHE_HOME");
+    assert_true(str_eq(cache_default_dir(&s->arena), STR("/z/.cache/pawl")));
+    unsetenv("HOME");
+    assert_int_equal(cache_default_dir(&s->arena).n, 0);
+}
+
+static void folder_that_cannot_be_used_is_a_warning(void **state)
+{
+    struct scene *s = *state;
+    struct cache_options options = {.dir = STR("/proc/none")};
+    assert_null(cache_open(&options, &s->notes));
+    assert_int_equal(s->notes.warnings, 1);
+    assert_int_equal(s->notes.errors, 0);
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, begin, end)
@@ -397,6 +421,8 @@ int main(void)
         CASE(result_without_outputs_is_a_result),
         CASE(folder_that_takes_nothing_is_told_once),
         CASE(unreadable_segment_hides_no_other),
+        CASE(default_folder_is_where_the_environment_says),
+        CASE(folder_that_cannot_be_used_is_a_warning),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -188,15 +188,40 @@ static void large_file_moves_when_its_pack_is_condemned(void **state)
     expect_file(s, STR("again"), large);
 }
 
-static void close_collects_down_to_the_bound(void **state)
+static void close_collects_when_the_bound_is_passed(void **state)
 {
     struct scene *s = *state;
-    store(s, "cheap", STR("cheap"), noise(s, 2 << 20, 5));
     s->options.max_bytes = 1 << 20;
-    cache_close(s->cache, &s->notes);
-    s->cache = NULL;
+    reopen(s);
+    store(s, "cheap", STR("cheap"), noise(s, 2 << 20, 5));
     reopen(s); /* announced at most: it is younger than a day */
     assert_true(restore(s, "cheap"));
+    assert_int_equal(s->notes.all.n, 0);
+}
+
+static void folders_are_listed_with_what_they_take(void **state)
+{
+    struct scene *s = *state;
+    write_file(s, STR("d/one"), noise(s, 5000, 1));
+    struct record r = record_of(s, "d", STR("d"));
+    uint64_t sequence;
+    assert_true(cache_store(s->cache, &r, s->root, STR(""), &sequence, &s->notes));
+    reopen(s);
+    assert_true(list(s).bytes > 5000);
+}
+
+static void absent_folder_holds_nothing(void **state)
+{
+    struct scene *s = *state;
+    cache_close(s->cache, &s->notes);
+    assert_true(file_remove_tree(FILE_CWD, s->options.dir));
+    s->options.read_only = true;
+    s->cache = cache_open(&s->options, &s->notes);
+    struct cache_check_report r;
+    assert_true(cache_check(s->cache, &r, &s->notes));
+    assert_int_equal(list(s).count, 0);
+    assert_int_equal(collect(s, (struct cache_gc_options){0}).packs, 0);
+    assert_int_equal(s->notes.all.n, 0);
 }
 
 static void many_segments_become_few(void **state)
@@ -311,7 +336,9 @@ int main(void)
         CASE(what_was_found_today_is_kept),
         CASE(gc_by_size_keeps_what_is_dear),
         CASE(large_file_moves_when_its_pack_is_condemned),
-        CASE(close_collects_down_to_the_bound),
+        CASE(close_collects_when_the_bound_is_passed),
+        CASE(folders_are_listed_with_what_they_take),
+        CASE(absent_folder_holds_nothing),
         CASE(many_segments_become_few),
         CASE(killed_at_any_write_nothing_committed_is_lost),
     };
