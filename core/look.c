@@ -181,6 +181,15 @@ bool look_text(struct task *t, const struct gexpr *e, struct str *out)
     return text_of(t, e, out, NULL);
 }
 
+static void end_unmet(struct building *b, step_id s, struct task *t)
+{
+    struct ending e = {.life = LIFE_SKIPPED,
+                       .result = EVENT_SKIPPED,
+                       .reason = STR("its condition ('when') does not hold"),
+                       .exit_status = -1};
+    build_end_step(b, s, t, &e);
+}
+
 static enum looked look_condition(struct task *t)
 {
     struct building *b = t->building;
@@ -192,11 +201,7 @@ static enum looked look_condition(struct task *t)
         return fail(t, STR(""));
     if (str_eq(holds, STR("true")))
         return LOOKED_ON;
-    struct ending e = {.life = LIFE_SKIPPED,
-                       .result = EVENT_SKIPPED,
-                       .reason = STR("its condition ('when') does not hold"),
-                       .exit_status = -1};
-    build_end_step(b, t->step, t, &e);
+    end_unmet(b, t->step, t);
     return LOOKED_OVER;
 }
 
@@ -712,6 +717,11 @@ static void end_pending(struct building *b, step_id s)
 void look_at(struct building *b, step_id s)
 {
     struct str cause;
+    const struct gexpr *when = &graph_step(b->graph, s)->when;
+    if (when->bytes.n && !when->late && !str_eq(graph_text(b->graph, when->bytes), STR("true"))) {
+        end_unmet(b, s, NULL);
+        return;
+    }
     if (has_unknown_need(b, s, &cause)) {
         (void)end_unknown(b, s, NULL, cause);
         return;
