@@ -77,6 +77,10 @@ int cmd_build(const struct opts *o)
     struct session s;
     enum build_mode mode = mode_of(o);
     int code = session_open(&s, o, mode == BUILD_ASK ? SESSION_ASK : SESSION_CHANGE);
+    if (code == EXIT_DONE && o->watch) {
+        diag_error(&s.diags, "not-supported", SPAN_NONE, "'--watch' is not supported yet");
+        code = EXIT_WRONG;
+    }
     if (code == EXIT_DONE && o->command == COMMAND_EXPLAIN && o->targets.n == 0) {
         struct diag *e = diag_error(&s.diags, "usage", SPAN_NONE, "'pawl explain' wants a target");
         diag_help(&s.diags, e, "'pawl list' names them; 'pawl status' says why for all");

@@ -313,8 +313,9 @@ static void put_options(struct buf *b, uint32_t of)
 void opts_put_help(struct buf *b, enum command c, bool whole)
 {
     if (!whole) {
-        buf_printf(b, "usage: pawl %s [OPTION…]%s%s\n\nTo %s.\n\n", commands[c].name, commands[c].arguments[0] ? " " : "",
-                   commands[c].arguments, commands[c].does);
+        const char *does = commands[c].does;
+        buf_printf(b, "usage: pawl %s [OPTION…]%s%s\n\n%c%s.\n\n", commands[c].name,
+                   commands[c].arguments[0] ? " " : "", commands[c].arguments, does[0] - 'a' + 'A', does + 1);
         put_options(b, 1u << c);
         return;
     }
