@@ -1,13 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 /* The commands that walk the graph: build, status, explain, restore. */
-#include <unistd.h>
-
 #include "core/build.h"
 #include "core/cli/commands.h"
 #include "core/cli/session.h"
+#include "core/cli/watch.h"
 #include "core/ui/jsonl.h"
 #include "core/ui/text.h"
 #include "core/ui/tty.h"
+
+#include <fcntl.h>
+#include <unistd.h>
 
 extern char **environ;
 
@@ -69,47 +71,120 @@ static enum build_mode mode_of(const struct opts *o)
 {
     if (o->command == COMMAND_RESTORE)
         return BUILD_RESTORE;
-    return o->command == COMMAND_STATUS || o->command == COMMAND_EXPLAIN || o->dry_run ? BUILD_ASK : BUILD_RUN;
+    return o->command == COMMAND_STATUS || o->command == COMMAND_EXPLAIN || o->dry_run ? BUILD_ASK
+                                                                                       : BUILD_RUN;
 }
 
-int cmd_build(const struct opts *o)
+static bool wants_target(struct session *s)
+{
+    if (s->opts->command != COMMAND_EXPLAIN || s->opts->targets.n > 0)
+        return true;
+    struct diag *e = diag_error(&s->diags, "usage", SPAN_NONE, "'pawl explain' wants a target");
+    diag_help(&s->diags, e, "'pawl list' names them; 'pawl status' says why for all");
+    return false;
+}
+
+static struct build_options build_options_of(struct session *s, enum build_mode mode)
+{
+    const struct opts *o = s->opts;
+    return (struct build_options){.mode = mode,
+                                  .targets = o->targets.at,
+                                  .target_count = o->targets.n,
+                                  .only = o->only.at,
+                                  .only_count = o->only.n,
+                                  .rerun = o->rerun.at,
+                                  .rerun_count = o->rerun.n,
+                                  .jobs = o->jobs,
+                                  .max_load = o->max_load,
+                                  .keep_going = o->keep_going,
+                                  .no_cache = o->no_cache,
+                                  .no_remote = o->no_remote,
+                                  .explain = o->explain || o->command == COMMAND_EXPLAIN,
+                                  .cache_dir = session_cache_dir(s),
+                                  .root_path = s->place.root_path,
+                                  .environment = environ};
+}
+
+/* What is to be watched: seen before the build where it was known before, so that no change is missed. */
+static void watch_before(struct watch *w, struct session *s)
+{
+    watch_init(w, -1);
+    if (s->place.root < 0)
+        return;
+    w->root = dup(s->place.root);
+    if (s->has_pipeline)
+        watch_add_graph(w, &s->pipeline.graph);
+    watch_add(w, s->place.file);
+}
+
+static void watch_after(struct watch *w, struct session *s)
+{
+    if (s->has_pipeline)
+        watch_add_graph(w, &s->pipeline.graph);
+    if (s->state)
+        watch_add_discovered(w, s->state);
+}
+
+/* watch may be NULL. */
+static int build_once(const struct opts *o, struct watch *watch)
 {
     struct session s;
     enum build_mode mode = mode_of(o);
     int code = session_open(&s, o, mode == BUILD_ASK ? SESSION_ASK : SESSION_CHANGE);
-    if (code == EXIT_DONE && o->watch) {
-        diag_error(&s.diags, "not-supported", SPAN_NONE, "'--watch' is not supported yet");
+    if (watch)
+        watch_before(watch, &s);
+    if (code == EXIT_DONE && !wants_target(&s))
         code = EXIT_WRONG;
-    }
-    if (code == EXIT_DONE && o->command == COMMAND_EXPLAIN && o->targets.n == 0) {
-        struct diag *e = diag_error(&s.diags, "usage", SPAN_NONE, "'pawl explain' wants a target");
-        diag_help(&s.diags, e, "'pawl list' names them; 'pawl status' says why for all");
-        code = EXIT_WRONG;
-    }
     if (code != EXIT_DONE)
         return session_close(&s, code);
-    struct build_options b = {.mode = mode,
-                              .targets = o->targets.at,
-                              .target_count = o->targets.n,
-                              .only = o->only.at,
-                              .only_count = o->only.n,
-                              .rerun = o->rerun.at,
-                              .rerun_count = o->rerun.n,
-                              .jobs = o->jobs,
-                              .max_load = o->max_load,
-                              .keep_going = o->keep_going,
-                              .no_cache = o->no_cache,
-                              .no_remote = o->no_remote,
-                              .explain = o->explain || o->command == COMMAND_EXPLAIN,
-                              .cache_dir = session_cache_dir(&s),
-                              .root_path = s.place.root_path,
-                              .environment = environ};
+    struct build_options b = build_options_of(&s, mode);
     struct voice voice = {0};
     choose_voice(&voice, &s, mode == BUILD_ASK);
     enum build_result result = build_pipeline(&s.pipeline, s.state, &b, voice.listener, &s.diags);
     if (voice.tty)
         tty_close(voice.tty);
+    if (watch)
+        watch_after(watch, &s);
     code = exit_of(result);
     bool asked = mode == BUILD_ASK && code == EXIT_FAILED; /* the question was answered */
     return session_close(&s, asked ? EXIT_DONE : code);
+}
+
+static void say_watching(const struct opts *o, const struct watch *w)
+{
+    struct buf b;
+    buf_init(&b, 256);
+    buf_printf(&b, "pawl: watching %u files; Ctrl-C ends it\n", w->names.count);
+    if (!o->quiet && !o->json)
+        (void)!file_write_all(STDERR_FILENO, b.s, b.n);
+    buf_free(&b);
+}
+
+/* Each round begins where the person stood, for the session goes to the workspace's root. */
+static int build_and_watch(const struct opts *o)
+{
+    int home = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (;;) {
+        struct watch w;
+        int code = build_once(o, &w);
+        bool again = w.root >= 0 && code != EXIT_INTERRUPTED && code != EXIT_UNUSABLE;
+        if (again) {
+            say_watching(o, &w);
+            again = watch_wait(&w);
+            code = EXIT_INTERRUPTED;
+        }
+        if (w.root >= 0)
+            close(w.root);
+        watch_free(&w);
+        if (again && home >= 0 && fchdir(home) == 0)
+            continue;
+        if (home >= 0)
+            close(home);
+        return code;
+    }
+}
+
+int cmd_build(const struct opts *o)
+{
+    return o->watch ? build_and_watch(o) : build_once(o, NULL);
 }
