@@ -135,8 +135,14 @@ static bool understand_format(struct manifest *m, struct str text, struct diags 
         m->grace_ms = policy_member(format, STR("grace_hours"), m->grace_ms, MANIFEST_HOUR_MS);
     }
     arena_free(&a);
-    return known && plain ? true
-                          : unusable(notes, "its 'format' is not one that this program knows");
+    if (known && plain) {
+        return true;
+    }
+    struct diag *note = diag_warning(notes, "cache-unusable", SPAN_NONE,
+                                     "the cache cannot be used: its 'format' is not one that this "
+                                     "program knows");
+    diag_help(notes, note, "a newer pawl may have made it; if not, remove the cache's folder");
+    return false;
 }
 
 static bool make_format(struct manifest *m, struct diags *notes)
