@@ -3,10 +3,10 @@
 #include "core/build.h"
 #include "core/cli/commands.h"
 #include "core/cli/session.h"
-#include "core/cli/watch.h"
 #include "core/ui/jsonl.h"
 #include "core/ui/text.h"
 #include "core/ui/tty.h"
+#include "core/watch.h"
 
 #include <fcntl.h>
 #include <unistd.h>

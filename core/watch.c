@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Asks every so often: no limits of a kernel's watch lists, and the same on every file system. */
-#include "core/cli/watch.h"
+#include "core/watch.h"
 
 #include "cache/object.h"
 #include "cache/record.h"
