@@ -14,7 +14,7 @@
 #include "core/run/leftover.h"
 #include "core/run/local.h"
 
-enum { LOAD_CHECK_MS = 500, TICK_MS = 100, MARK_LIMIT = 4096 };
+enum { LOAD_CHECK_MS = 500, TICK_MS = 100, ESTIMATE_NS = 1000 * 1000 * 1000, MARK_LIMIT = 4096 };
 #define LEFTOVER_PATIENCE_NS INT64_C(10000000000)
 
 /* From one life to which others. */
@@ -273,6 +273,16 @@ static void move_lives(struct building *b, const struct graph *old, struct arena
     sched_move(b->sched, b->arena, g, map);
 }
 
+/* Turns begun under an older graph hold texts of it until they end. */
+static void drop_old_graphs(struct building *b, bool over)
+{
+    for (uint32_t i = 0; i < b->graph->step_count && !over; i++)
+        if (b->lives[i].task)
+            return;
+    while (b->old_graphs.n > 0)
+        pipeline_drop(&b->old_graphs.at[--b->old_graphs.n]);
+}
+
 /* The folder's listing is known, and the graph was made without it: evaluate again. */
 static void fan_out(struct building *b, file_id folder)
 {
@@ -286,7 +296,8 @@ static void fan_out(struct building *b, file_id folder)
     if (!wanted_again(b, b->diags))
         b->stopping = b->wrong = true;
     arena_free(&scratch);
-    pipeline_drop(&old);
+    *VEC_PUSH(b->arena, &b->old_graphs) = old;
+    drop_old_graphs(b, false);
 }
 
 /* True if the graph changed: the caller's view of it is gone. */
@@ -391,6 +402,23 @@ static void on_signal(void *context, int signal_number)
     execute_end_all(b);
 }
 
+static void tell_begin(struct building *b)
+{
+    int64_t left = b->listener->tick ? wanted_remaining_ns(b) : 0;
+    b->estimated_ns = time_monotonic_ns();
+    tell(b, &(struct event){.kind = EVENT_BUILD_BEGIN, .wanted = b->wanted, .remaining_ns = left});
+}
+
+/* For a live screen: also what is left, which changes as steps turn out to be up to date. */
+static void tick(struct building *b)
+{
+    if (!b->listener->tick)
+        return;
+    if (time_monotonic_ns() - b->estimated_ns > ESTIMATE_NS)
+        tell_begin(b);
+    b->listener->tick(b->listener);
+}
+
 static void run_loop(struct building *b)
 {
     for (;;) {
@@ -404,21 +432,11 @@ static void run_loop(struct building *b)
             return;
         bool starved = sched_waiting(b->sched) > 0 && b->options->max_load > 0;
         loop_wait(b->loop, b->listener->tick ? TICK_MS : starved ? LOAD_CHECK_MS : -1);
-        if (b->listener->tick)
-            b->listener->tick(b->listener);
+        tick(b);
     }
 }
 
 /* ---- begin and end ---- */
-
-static void tell_begin(struct building *b)
-{
-    int64_t longest = 0;
-    for (uint32_t i = 0; i < b->graph->step_count && b->paths; i++)
-        if (b->lives[i].life != LIFE_IDLE && b->paths[i] > longest)
-            longest = b->paths[i];
-    tell(b, &(struct event){.kind = EVENT_BUILD_BEGIN, .wanted = b->wanted, .remaining_ns = longest});
-}
 
 /* What a build that was killed left running would write into this one's outputs. */
 static void end_leftovers(struct building *b)
@@ -569,6 +587,7 @@ enum build_result build_pipeline(struct pipeline *p, struct state *state, const 
                          .started_ns = time_now_ns()};
     enum build_result result = open_machinery(&b) ? run_build(&b) : BUILD_UNUSABLE;
     close_machinery(&b);
+    drop_old_graphs(&b, true);
     wanted_end(&b);
     arena_free(&arena);
     return result;

@@ -275,7 +275,19 @@ static bool observe_files(struct building *b, struct diags *d)
 
 /* ---- order ---- */
 
-static void find_paths(struct building *b)
+/* How long step i will still take, by its last success. */
+static int64_t time_left(struct building *b, uint32_t i)
+{
+    const struct life_of *l = &b->lives[i];
+    const struct state_step *last =
+        state_find_step(b->state, graph_text(b->graph, b->graph->steps[i].name));
+    int64_t left = last ? last->duration_ns : 0;
+    if (l->life == LIFE_RUNNING && l->task)
+        left -= time_now_ns() - l->task->began_ns;
+    return left > 0 ? left : 0;
+}
+
+static void find_paths(struct building *b, int64_t *paths)
 {
     const struct graph *g = b->graph;
     struct arena scratch = {0};
@@ -283,13 +295,30 @@ static void find_paths(struct building *b)
     int64_t *durations = ARENA_ARRAY(&scratch, int64_t, g->step_count + 1);
     for (uint32_t i = 0; i < g->step_count; i++) {
         wanted[i] = b->lives[i].life != LIFE_IDLE && !is_over(&b->lives[i]);
-        const struct state_step *last =
-            wanted[i] ? state_find_step(b->state, graph_text(g, g->steps[i].name)) : NULL;
-        durations[i] = last ? last->duration_ns : 0;
+        durations[i] = wanted[i] ? time_left(b, i) : 0;
     }
-    b->paths = ARENA_ARRAY(b->arena, int64_t, g->step_count + 1);
-    sched_paths(g, wanted, durations, b->paths);
+    sched_paths(g, wanted, durations, paths);
     arena_free(&scratch);
+}
+
+int64_t wanted_remaining_ns(struct building *b)
+{
+    struct arena scratch = {0};
+    int64_t *paths = ARENA_ARRAY(&scratch, int64_t, b->graph->step_count + 1);
+    int64_t longest = 0;
+    find_paths(b, paths);
+    for (uint32_t i = 0; i < b->graph->step_count; i++)
+        if (paths[i] > longest)
+            longest = paths[i];
+    arena_free(&scratch);
+    return longest;
+}
+
+static void keep_paths(struct building *b)
+{
+    b->paths = ARENA_ARRAY(b->arena, int64_t, b->graph->step_count + 1);
+    if (b->options->mode == BUILD_RUN)
+        find_paths(b, b->paths);
 }
 
 static void note_fans(struct building *b)
@@ -337,8 +366,7 @@ bool wanted_begin(struct building *b, struct diags *d)
     if (!want_all(b, d) || !make_sched(b))
         return false;
     note_fans(b);
-    if (b->options->mode == BUILD_RUN)
-        find_paths(b);
+    keep_paths(b);
     count_waiting(b);
     return true;
 }
@@ -348,8 +376,7 @@ bool wanted_again(struct building *b, struct diags *d)
     if (!want_all(b, d))
         return false;
     note_fans(b);
-    if (b->options->mode == BUILD_RUN)
-        find_paths(b);
+    keep_paths(b);
     count_waiting(b);
     return true;
 }

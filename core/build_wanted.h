@@ -16,4 +16,6 @@ bool wanted_again(struct building *b, struct diags *d);
 void wanted_end(struct building *b);
 /* Gives a step the next number. */
 void wanted_number(struct building *b, step_id s);
+/* The longest chain of what has not ended, by past durations; what runs counts with what it has left. */
+int64_t wanted_remaining_ns(struct building *b);
 bool wanted_probes_running(const struct building *b);

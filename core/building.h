@@ -138,6 +138,7 @@ struct building {
     struct str *gpu_names;
     uint32_t gpu_count;
     bool fans_out;         /* the graph has listings or awaits some */
+    VEC(struct pipeline_old) old_graphs;
 
     struct event_counts counts;
     uint32_t wanted, ended;
@@ -148,6 +149,7 @@ struct building {
     uint32_t interrupts;   /* how often the person asked */
     bool jobs_noted;       /* BUILD_JOBS_NOTE says that jobs of this build may be running */
     int64_t started_ns;
+    int64_t estimated_ns;  /* monotonic: when listeners were last told what is left */
     struct state_run run;
     VEC(struct state_run_step) run_steps;
     uint64_t committed;    /* cache_committed, as last told by the lane */

@@ -9,7 +9,7 @@
 #include "core/base/arena.h"
 #include "core/base/file.h"
 
-enum { TTY_LINES_MAX = 12, TTY_WIDTH_MIN = 20, TTY_REDRAW_NS = 90 * 1000 * 1000 };
+enum { TTY_LINES_MAX = 12, TTY_WIDTH_MIN = 20, TTY_REDRAW_NS = 90 * 1000 * 1000, TTY_ESTIMATE_MIN_NS = 2000 * 1000 * 1000 };
 
 struct running {
     uint32_t step;
@@ -24,7 +24,7 @@ struct tty {
     struct arena arena;
     VEC(struct running) running;
     uint32_t wanted, ended;
-    int64_t began_ns, drawn_ns, remaining_ns;
+    int64_t began_ns, drawn_ns, estimated_ns, remaining_ns;
     uint32_t live_lines; /* drawn below the permanent ones */
 };
 
@@ -57,11 +57,11 @@ static void erase(struct tty *t, struct buf *b)
     t->live_lines = 0;
 }
 
-/* What the longest path may still take, by what it was estimated at first. */
+/* What the longest path may still take. */
 static void put_estimate(const struct tty *t, struct buf *b, int64_t now_ns)
 {
-    int64_t left = t->remaining_ns - (now_ns - t->began_ns);
-    if (t->remaining_ns <= 0 || left <= 0)
+    int64_t left = t->remaining_ns - (now_ns - t->estimated_ns);
+    if (t->remaining_ns < TTY_ESTIMATE_MIN_NS || left <= 0)
         return;
     buf_put_str(b, STR(", about "));
     str_put_duration(b, left);
@@ -129,7 +129,7 @@ static void follow(struct tty *t, const struct event *e)
     case EVENT_BUILD_BEGIN:
         t->wanted = e->wanted;
         t->remaining_ns = e->remaining_ns;
-        t->began_ns = time_monotonic_ns();
+        t->estimated_ns = time_monotonic_ns();
         break;
     case EVENT_STEP_START:
         end_running(t, e->step);
@@ -185,6 +185,7 @@ struct tty *tty_open(const struct text_options *o)
     struct tty *t = mem_alloc(sizeof *t);
     t->listener = (struct listener){tell, tick};
     t->options = *o;
+    t->began_ns = time_monotonic_ns();
     text_init(&t->plain, o);
     return t;
 }
