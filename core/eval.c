@@ -23,6 +23,8 @@ static void eval_init(struct eval *e, struct arena *a, const struct eval *like)
     table_init(&e->keys, a);
     table_init(&e->paths, a);
     table_init(&e->excluded, a);
+    table_init(&e->excluded_parents, a);
+    table_init(&e->parents, a);
     table_init(&e->globs, a);
     for (char *const *p = like->o->environment; p && *p; p++) {
         const char *sign = strchr(*p, '=');
@@ -264,7 +266,9 @@ static void round_end(struct eval *e)
 static void exclude_outputs(struct eval *e, const struct eval *before)
 {
     for (uint32_t i = 0; i < before->g.outputs.n; i++) {
-        table_add(&e->excluded, before->paths.keys[before->g.outputs.at[i].file.i], NULL);
+        struct str path = before->paths.keys[before->g.outputs.at[i].file.i];
+        table_add(&e->excluded, path, NULL);
+        origins_add_parents(&e->excluded_parents, path);
     }
 }
 

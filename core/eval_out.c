@@ -239,6 +239,9 @@ bool outs_evaluate(struct eval *e)
         }
     }
     bool good = errors == e->d->errors && check_nested(e);
+    for (uint32_t i = 0; i < e->g.outputs.n; i++) {
+        origins_add_parents(&e->parents, e->paths.keys[e->g.outputs.at[i].file.i]);
+    }
     e->outs_known = true;
     return good;
 }
@@ -255,10 +258,29 @@ static bool was_output(const struct eval *e, struct str path)
     return false;
 }
 
-static bool is_hidden(struct eval *e, struct str path)
+static bool is_output(void *context, struct str path)
 {
     uint32_t inside;
-    return e->outs_known ? path_producer(e, path, &inside) != GRAPH_NONE : was_output(e, path);
+    return path_producer(context, path, &inside) != GRAPH_NONE;
+}
+
+static bool was_output_in(void *context, struct str path)
+{
+    return was_output(context, path);
+}
+
+static bool is_hidden_by(struct eval *e, struct str path, bool now)
+{
+    struct made_by by = {now ? is_output : was_output_in, e};
+    const struct table *parents = now ? &e->parents : &e->excluded_parents;
+    return by.is_made(e, path)
+           || (table_find(parents, path) != TABLE_NONE
+               && origins_holds_only_made(e->o->root, path, &by));
+}
+
+static bool is_hidden(struct eval *e, struct str path)
+{
+    return is_hidden_by(e, path, e->outs_known);
 }
 
 static bool has_wildcard(struct str part)
@@ -373,7 +395,7 @@ bool globs_hold(struct eval *e)
     for (uint32_t i = 0; i < e->glob_results.n; i++) {
         const struct glob_result *r = &e->glob_results.at[i];
         for (uint32_t k = 0; r->early && k < r->count; k++) {
-            if (was_output(e, r->paths[k]) != is_hidden(e, r->paths[k])) {
+            if (is_hidden_by(e, r->paths[k], false) != is_hidden_by(e, r->paths[k], true)) {
                 return false;
             }
         }

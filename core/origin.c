@@ -128,6 +128,51 @@ void origins_put(const struct origins *o, struct graph_draft *g)
     }
 }
 
+/* ---- folders of outputs ---- */
+
+enum { MADE_DEPTH = 100 };
+
+void origins_add_parents(struct table *parents, struct str output)
+{
+    for (;;) {
+        ptrdiff_t slash = str_rfind_char(output, '/');
+        bool is_new = false;
+        if (slash > 0) {
+            output = str_sub(output, 0, (size_t)slash);
+            table_add(parents, output, &is_new);
+        }
+        if (!is_new) {
+            return;
+        }
+    }
+}
+
+static bool holds_only_made(struct arena *a, int root, struct str dir, const struct made_by *by,
+                            uint32_t depth)
+{
+    struct file_entry *entries;
+    uint32_t count;
+    if (depth == MADE_DEPTH || !file_list(a, root, dir, &entries, &count)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        struct str path = path_join(a, dir, entries[i].name);
+        if (!by->is_made(by->context, path)
+            && (entries[i].type != DT_DIR || !holds_only_made(a, root, path, by, depth + 1))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool origins_holds_only_made(int root, struct str dir, const struct made_by *by)
+{
+    struct arena scratch = {0};
+    bool only = holds_only_made(&scratch, root, dir, by, 0);
+    arena_free(&scratch);
+    return only;
+}
+
 /* ---- looking again ---- */
 
 static bool file_is_same(const struct graph_origin *x, struct str path,
@@ -181,17 +226,40 @@ static bool is_made(const struct graph *g, struct str path)
     }
 }
 
+static bool is_made_in(void *context, struct str path)
+{
+    return is_made(context, path);
+}
+
+static void add_all_parents(const struct graph *g, struct table *parents)
+{
+    for (uint32_t i = 0; i < g->output_count; i++) {
+        origins_add_parents(parents, graph_path(g, g->outputs[i].file));
+    }
+}
+
 static bool glob_is_same(const struct graph *g, const struct graph_origin *x, struct str pattern,
                          const struct eval_options *o, struct arena *scratch)
 {
     struct str *paths;
     uint32_t count, kept = 0;
     const char *reason;
+    struct table parents;
+    union {
+        const struct graph *in;
+        void *out;
+    } context = {.in = g};
+    struct made_by by = {is_made_in, context.out};
     if (!file_glob(scratch, o->root, pattern, &paths, &count, &reason)) {
         return false;
     }
+    table_init(&parents, scratch);
+    if (count && str_ends(pattern, STR("/"))) {
+        add_all_parents(g, &parents);
+    }
     for (uint32_t i = 0; i < count; i++) {
-        if (!is_made(g, paths[i])) {
+        bool above = table_find(&parents, paths[i]) != TABLE_NONE;
+        if (!is_made(g, paths[i]) && !(above && origins_holds_only_made(o->root, paths[i], &by))) {
             paths[kept++] = paths[i];
         }
     }

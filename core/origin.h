@@ -23,5 +23,12 @@ void origins_add_glob(struct origins *o, struct str pattern, const struct str *p
                       uint32_t count);
 void origins_add_options(struct origins *o, const struct eval_options *options);
 void origins_add_listing(struct origins *o, const struct eval_listing *l);
+/* Folders above outputs come and go with them: a pattern does not see one that holds nothing else. */
+void origins_add_parents(struct table *parents, struct str output);
+struct made_by {
+    bool (*is_made)(void *context, struct str path);
+    void *context;
+};
+bool origins_holds_only_made(int root, struct str dir, const struct made_by *by);
 /* Moves them into the draft. */
 void origins_put(const struct origins *o, struct graph_draft *g);

@@ -260,6 +260,7 @@ struct eval {
     struct table paths;    /* of g.files */
     uint32_t dir_outputs;  /* how many outputs are folders */
     struct table excluded; /* outputs of the round before */
+    struct table excluded_parents, parents; /* folders above those, and above the outputs */
     bool outs_known;
     bool broken; /* nothing more can be evaluated */
     struct table globs;
