@@ -264,7 +264,7 @@ static void move_lives(struct building *b, const struct graph *old, struct arena
         b->lives[to.i] = old_lives[i];
         b->by_number.at[old_lives[i].number] = to.i;
         if (old_lives[i].task)
-            old_lives[i].task->step = to;
+            old_lives[i].task->step = old_lives[i].task->grant.step = to;
     }
     for (uint32_t i = 0; i < g->step_count; i++)
         if (b->lives[i].number == 0)
@@ -419,6 +419,15 @@ static void tick(struct building *b)
     b->listener->tick(b->listener);
 }
 
+/* Interrupted: once no finished step is waiting for its hashes, the rest of them is of no use. */
+static void cut_hashing_short(struct building *b)
+{
+    for (uint32_t i = 0; i < b->graph->step_count; i++)
+        if (b->lives[i].life == LIFE_RUNNING || b->lives[i].life == LIFE_STORING)
+            return;
+    workers_cancel(b->workers);
+}
+
 static void run_loop(struct building *b)
 {
     for (;;) {
@@ -426,6 +435,8 @@ static void run_loop(struct building *b)
         start_queued(b);
         if (b->stopping && sched_waiting(b->sched) > 0)
             sched_clear(b->sched, drop_waiting, b);
+        if (b->interrupted)
+            cut_hashing_short(b);
         if (workers_collect(b->workers) > 0 || (!b->stopping && b->ready_from < b->ready.n))
             continue; /* what came back may have queued something */
         if (!is_busy(b))
@@ -456,6 +467,13 @@ static void end_leftovers(struct building *b)
     arena_free(&scratch);
 }
 
+/* By the caller: nohup. Blocked, it would reach us all the same. */
+static bool is_ignored(int signal_number)
+{
+    struct sigaction now;
+    return sigaction(signal_number, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
+}
+
 static bool open_machinery(struct building *b)
 {
     const struct build_options *o = b->options;
@@ -470,7 +488,7 @@ static bool open_machinery(struct building *b)
     b->platform = fingerprint_platform(b->arena);
     loop_add_fd(b->loop, workers_fd(b->workers), 1 /* POLLIN */, on_workers, b);
     (void)(loop_add_signal(b->loop, SIGINT, on_signal, b) && loop_add_signal(b->loop, SIGTERM, on_signal, b)
-           && loop_add_signal(b->loop, SIGHUP, on_signal, b));
+           && (is_ignored(SIGHUP) || loop_add_signal(b->loop, SIGHUP, on_signal, b)));
     b->observe = observe_make(b->arena, b->root, b->state, b->workers, look_file_ready, b, b->diags);
     if (o->no_cache || o->cache_dir.n == 0)
         return true;

@@ -46,8 +46,8 @@ struct life_of {
 /* The parts of looking at a step, in this order; each may have to wait and is then entered again. */
 enum look_stage {
     LOOK_INPUTS,
+    LOOK_PROBES, /* before the condition, which may ask for them */
     LOOK_CONDITION,
-    LOOK_PROBES,
     LOOK_FINGERPRINT,
     LOOK_OUTPUTS,
     LOOK_CACHE,
