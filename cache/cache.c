@@ -22,7 +22,7 @@ enum { HITS_LIMIT = 1000, HOST_LIMIT = 64 };
 
 static struct str absolute(struct arena *a, const char *variable, struct str below)
 {
-    const char *value = getenv(variable);
+    const char *value = getenv(variable); /* NOLINT(concurrency-mt-unsafe) */
     if (!value || value[0] != '/') {
         return STR_NONE;
     }

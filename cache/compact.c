@@ -187,7 +187,7 @@ static void fill(struct round *r)
 
 static size_t raw_size(const struct segment *s)
 {
-    size_t n = (size_t)s->pack_count * 16 + s->condemned.n * 24 + s->uses.n * 12;
+    size_t n = (size_t)s->pack_count * 16 + (size_t)s->condemned.n * 24 + (size_t)s->uses.n * 12;
     for (uint32_t i = 0; i < s->blocks.n; i++) {
         n += s->blocks.at[i].bytes.n;
     }
@@ -237,7 +237,7 @@ static void pick(struct round *r, enum compact_how how)
         }
     }
     if (r->count > 1) {
-        qsort(r->inputs, r->count, sizeof *r->inputs, compare_names);
+        qsort(r->inputs, r->count, sizeof(void *), compare_names);
     }
     size_t raw = 0;
     uint64_t stored = 0;

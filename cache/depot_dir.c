@@ -19,7 +19,7 @@
 #include <unistd.h>
 
 enum { PIECE_BYTES = 1 << 18, LIST_DEPTH = 3, TMP_NAME = 32, KEY_LIMIT = 512 };
-static const int64_t CLOCK_GOOD_NS = 10 * INT64_C(1000000000);
+static const int64_t clock_good_ns = 10 * INT64_C(1000000000);
 
 /* The folder's clock: a stamp it gave, and the moment it gave it. */
 struct stamp {
@@ -53,9 +53,9 @@ struct tmp_file {
 
 static bool make_folders(int fd)
 {
-    static const char *const FOLDERS[] = {"m", "p", "b", "tmp"};
-    for (size_t i = 0; i < sizeof FOLDERS / sizeof FOLDERS[0]; i++) {
-        if (mkdirat(fd, FOLDERS[i], 0700) != 0 && errno != EEXIST) {
+    static const char *const folders[] = {"m", "p", "b", "tmp"};
+    for (size_t i = 0; i < sizeof folders / sizeof folders[0]; i++) {
+        if (mkdirat(fd, folders[i], 0700) != 0 && errno != EEXIST) {
             return false;
         }
     }
@@ -100,7 +100,7 @@ static void clock_ask(struct depot_dir *d)
 
 static int64_t clock_now(struct depot_dir *d)
 {
-    if (time_boot_ns() - d->latest.boot_ns > CLOCK_GOOD_NS) {
+    if (time_boot_ns() - d->latest.boot_ns > clock_good_ns) {
         clock_ask(d);
     }
     return stamp_now(&d->latest);
@@ -397,7 +397,8 @@ static void dir_close(struct depot *base)
     mem_free(d);
 }
 
-static const struct depot_functions FUNCTIONS = {dir_get, dir_put, dir_list, dir_drop, dir_close};
+static const struct depot_functions folder_functions = {dir_get, dir_put, dir_list, dir_drop,
+                                                        dir_close};
 
 /* ---- open ---- */
 
@@ -419,14 +420,15 @@ struct depot *depot_dir_open(struct str dir, bool writable, struct diags *notes)
 {
     int fd = open_folder(dir, writable);
     if (fd < 0) {
-        struct diag *note =
-            diag_warning(notes, "cache-unusable", SPAN_NONE,
-                         "cannot open the cache folder '%.*s': %s", STR_ARG(dir), strerror(errno));
+        const char *reason = strerrordesc_np(errno);
+        struct diag *note = diag_warning(notes, "cache-unusable", SPAN_NONE,
+                                         "cannot open the cache folder '%.*s': %s", STR_ARG(dir),
+                                         reason ? reason : "no reason given");
         diag_help(notes, note, "name another one in PAWL_CACHE_DIR");
         return NULL;
     }
     struct depot_dir *d = mem_alloc(sizeof *d);
-    d->depot.f = &FUNCTIONS;
+    d->depot.f = &folder_functions;
     d->fd = fd;
     d->writable = writable;
     if (writable && !make_folders(fd)) {

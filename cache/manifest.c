@@ -104,6 +104,12 @@ static enum depot_answer get_whole(struct manifest *m, struct str key, struct bu
     return depot_get(m->depot, key, DEPOT_ALL, sink, &reply);
 }
 
+static const char *reason_of(const struct depot_reply *reply, const char *otherwise)
+{
+    const char *reason = reply->error ? strerrordesc_np(reply->error) : NULL;
+    return reason ? reason : otherwise;
+}
+
 static bool unusable(struct diags *notes, const char *why)
 {
     diag_warning(notes, "cache-unusable", SPAN_NONE, "the cache cannot be used: %s", why);
@@ -154,7 +160,7 @@ static bool make_format(struct manifest *m, struct diags *notes)
     struct depot_source source = DEPOT_PARTS(&part, 1);
     struct depot_reply reply;
     if (depot_put(m->depot, STR("format"), &source, false, &reply) != DEPOT_DONE) {
-        return unusable(notes, reply.error ? strerror(reply.error) : "it takes no files");
+        return unusable(notes, reason_of(&reply, "it takes no files"));
     }
     manifest_hear(m, &reply);
     return true;
@@ -450,7 +456,7 @@ static enum put_result put_once(struct manifest *m, struct str bytes, bool own,
 
 static enum manifest_answer publish_failed(struct diags *notes, const struct depot_reply *reply)
 {
-    const char *why = reply->error ? strerror(reply->error) : "it does not take them";
+    const char *why = reason_of(reply, "it does not take them");
     diag_warning(notes, "cache-write", SPAN_NONE, "cannot write results to the cache: %s", why);
     return MANIFEST_FAILED;
 }

@@ -64,11 +64,11 @@ static bool outputs_are_apart(const struct record_output *outputs, uint32_t coun
     if (count < 2) {
         return true;
     }
-    const struct record_output **sorted = mem_alloc(count * sizeof *sorted);
+    const struct record_output **sorted = mem_alloc(count * sizeof(void *));
     for (uint32_t i = 0; i < count; i++) {
         sorted[i] = &outputs[i];
     }
-    qsort(sorted, count, sizeof *sorted, compare_outputs);
+    qsort(sorted, count, sizeof(void *), compare_outputs);
     bool apart = true;
     const struct record_output *leaf = NULL; /* the last one that nothing may lie below */
     for (uint32_t i = 0; i < count && apart; i++) {

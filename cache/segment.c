@@ -22,9 +22,9 @@ enum {
     ROW_PEEK = 1 + 32 + 8,
     ITEMS_LIMIT = 1 << 24,
 };
-static const char MAGIC[8] = "pawlseg1";
-static const char BLOCK_MAGIC[11] = "pawl block"; /* with its NUL */
-static const char LEAF_MAGIC[12] = "pawl record"; /* with its NUL */
+static const char magic_bytes[8] = "pawlseg1";
+static const char block_magic[11] = "pawl block"; /* with its NUL */
+static const char leaf_magic[12] = "pawl record"; /* with its NUL */
 
 /* ---- names ---- */
 
@@ -79,7 +79,7 @@ struct digest segment_leaf(struct str row)
 {
     struct digester d;
     digester_begin(&d);
-    digester_add(&d, LEAF_MAGIC, sizeof LEAF_MAGIC);
+    digester_add(&d, leaf_magic, sizeof leaf_magic);
     digester_add(&d, row.s, row.n);
     return digester_end(&d);
 }
@@ -87,8 +87,8 @@ struct digest segment_leaf(struct str row)
 /* A block's fields before its items; *in is left at the first item. */
 static bool read_block_head(struct rd *in, struct segment_block *b)
 {
-    const uint8_t *magic = rd_bytes(in, sizeof BLOCK_MAGIC);
-    if (!magic || memcmp(magic, BLOCK_MAGIC, sizeof BLOCK_MAGIC) != 0
+    const uint8_t *magic = rd_bytes(in, sizeof block_magic);
+    if (!magic || memcmp(magic, block_magic, sizeof block_magic) != 0
         || rd_u8(in) != BLOCK_VERSION) {
         return false;
     }
@@ -302,8 +302,8 @@ enum segment_answer segment_read_payload(char *payload, size_t n, struct segment
 static enum segment_answer read_header(struct str bytes, uint64_t *raw)
 {
     struct rd in = rd_from(bytes.s, bytes.n);
-    const uint8_t *magic = rd_bytes(&in, sizeof MAGIC);
-    if (!magic || memcmp(magic, MAGIC, sizeof MAGIC) != 0) {
+    const uint8_t *magic = rd_bytes(&in, sizeof magic_bytes);
+    if (!magic || memcmp(magic, magic_bytes, sizeof magic_bytes) != 0) {
         return SEGMENT_BAD;
     }
     uint16_t version = rd_u16(&in);
@@ -516,7 +516,7 @@ static void put_payload(const struct segment_draft *d, struct buf *out)
 static void put_header(struct buf *out, uint64_t raw, struct str stored)
 {
     struct digest checksum = digest_of(stored.s, stored.n);
-    buf_put(out, MAGIC, sizeof MAGIC);
+    buf_put(out, magic_bytes, sizeof magic_bytes);
     buf_put_u16(out, VERSION);
     buf_put_u16(out, 0);
     buf_put_u32(out, 0);
@@ -549,10 +549,10 @@ bool segment_draft_write(const struct segment_draft *d, struct buf *out)
 
 static void put_block_head(struct buf *out, struct str writer, int64_t made_ms, uint32_t count)
 {
-    static const char UNSIGNED[BLOCK_KEY] = {0};
-    buf_put(out, BLOCK_MAGIC, sizeof BLOCK_MAGIC);
+    static const char no_key[BLOCK_KEY] = {0};
+    buf_put(out, block_magic, sizeof block_magic);
     buf_put_u8(out, BLOCK_VERSION);
-    buf_put(out, UNSIGNED, sizeof UNSIGNED);
+    buf_put(out, no_key, sizeof no_key);
     buf_put_text(out, str_sub(writer, 0, BLOCK_WRITER_LIMIT));
     buf_put_u64(out, (uint64_t)made_ms);
     buf_put_varint(out, count);
@@ -561,13 +561,13 @@ static void put_block_head(struct buf *out, struct str writer, int64_t made_ms, 
 void segment_block_put(struct buf *out, struct str writer, int64_t made_ms, const struct str *rows,
                        uint32_t count)
 {
-    static const char NO_SIGNATURE[BLOCK_SIGNATURE] = {0};
+    static const char no_signature[BLOCK_SIGNATURE] = {0};
     put_block_head(out, writer, made_ms, count);
     for (uint32_t i = 0; i < count; i++) {
         buf_put_u8(out, 1);
         buf_put_text(out, rows[i]);
     }
-    buf_put(out, NO_SIGNATURE, sizeof NO_SIGNATURE);
+    buf_put(out, no_signature, sizeof no_signature);
 }
 
 uint32_t segment_block_reduce(struct buf *out, struct str block,

@@ -23,11 +23,11 @@ bool stock_read(struct stock *s, struct manifest *m, struct diags *notes)
 {
     memset(s, 0, sizeof *s);
     table_init(&s->keys, &s->arena);
-    static const char *const PREFIXES[] = {"p/", "b/"};
+    static const char *const prefixes[] = {"p/", "b/"};
     for (int i = 0; i < (m->folder ? 2 : 1); i++) {
         struct depot_reply reply;
         struct depot_each each = {note_pack, s};
-        if (depot_list(m->depot, str_from(PREFIXES[i]), STR(""), each, &reply) != DEPOT_DONE) {
+        if (depot_list(m->depot, str_from(prefixes[i]), STR(""), each, &reply) != DEPOT_DONE) {
             diag_warning(notes, "cache-unreadable", SPAN_NONE,
                          "the cache's packs cannot be listed");
             stock_free(s);

@@ -26,7 +26,7 @@ static uint32_t hash_digest(const uint8_t digest[32])
     uint64_t h = 0;
     for (int i = 0; i < 4; i++) {
         uint64_t word;
-        memcpy(&word, digest + 8 * i, sizeof word);
+        memcpy(&word, digest + (size_t)8 * (size_t)i, sizeof word);
         h = (h ^ word) * UINT64_C(0x9e3779b97f4a7c15);
         h ^= h >> 29;
     }
