@@ -5,6 +5,7 @@
 
 #include "cache/cutter.h"
 #include "cache/scan.h"
+#include "core/base/workers.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -18,6 +19,7 @@ enum { PERMISSIONS = 0777, EXECUTABLE = 0100 };
 /* What goes on below one root. */
 struct scan {
     struct arena arena;
+    const struct workers *until; /* NULL: it goes on to the end */
     struct object_set *keep; /* NULL: objects are not wanted */
     struct diags *d;
     struct digester walk;
@@ -101,13 +103,24 @@ static void make_room(struct scan *s, size_t need)
     }
 }
 
+/* The cutter's tee: it keeps nothing, and may want no more. */
+static bool go_on(void *context, const void *bytes, size_t n)
+{
+    const struct scan *s = context;
+    (void)bytes;
+    (void)n;
+    errno = ECANCELED;
+    return !s->until || !workers_is_cancelled(s->until);
+}
+
 /* The open file's reference; st is from before, and is brought up to date. */
 static bool hash_open_file(struct scan *s, int fd, struct stat *st, struct ref *out)
 {
     struct stat after;
     uint64_t size = (uint64_t)st->st_size;
     if (size >= LIST_FILE_MIN) {
-        struct cutter_source from = {fd, size, NULL};
+        struct depot_sink tee = {.take = go_on, .context = s};
+        struct cutter_source from = {fd, size, &tee};
         if (!cutter_run(&from, s->keep, out)) {
             return say_unreadable(s);
         }
@@ -209,7 +222,7 @@ static bool scan_entry(struct scan *s, int dir, struct tree_entry *e, struct tre
     if (++s->entries > TREE_ENTRIES_LIMIT) {
         return say_unfit(s, "lies in a folder with more files than can be kept");
     }
-    if (fstatat(dir, e->name.s, &st, AT_SYMLINK_NOFOLLOW) != 0) {
+    if (!go_on(s, NULL, 0) || fstatat(dir, e->name.s, &st, AT_SYMLINK_NOFOLLOW) != 0) {
         return say_unreadable(s);
     }
     walk_entry(s, e->name, &st);
@@ -398,6 +411,13 @@ bool object_scan_fd(int fd, struct str path, struct object_set *keep, struct obj
 bool object_digest(int dir, struct str path, struct object_seen *out, struct diags *d)
 {
     return object_scan(dir, path, NULL, out, d);
+}
+
+bool object_digest_until(int dir, struct str path, const struct workers *until,
+                         struct object_seen *out, struct diags *d)
+{
+    struct scan s = {.reads = true, .until = until, .d = d};
+    return scan_path(&s, dir, path, out);
 }
 
 bool object_walk(int dir, struct str path, struct object_seen *out, struct diags *d)

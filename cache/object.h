@@ -6,6 +6,8 @@
 #include "cache/record.h"
 #include "core/base/file.h"
 
+struct workers;
+
 /* What a path holds. */
 struct object_seen {
     struct ref ref;        /* REF_NONE: nothing there */
@@ -20,5 +22,8 @@ struct object_seen {
 /* Hashes a file, a folder (whole, links inside as links), or what a link at path leads to. false with a
  * diagnostic: unreadable, or of a kind that cannot be kept (socket, device, fifo). */
 bool object_digest(int dir, struct str path, struct object_seen *out, struct diags *d);
+/* The same, but fails soon when that pool is cancelled. */
+bool object_digest_until(int dir, struct str path, const struct workers *until,
+                         struct object_seen *out, struct diags *d);
 /* Only out->walk and newest_ns of a folder: stats, no reading. */
 bool object_walk(int dir, struct str path, struct object_seen *out, struct diags *d);

@@ -35,6 +35,7 @@ struct hashing {
     struct str path;
     uint32_t number;
     int root;
+    const struct workers *until;
     bool ok;
     struct object_seen seen;
     struct file_sig sig;
@@ -188,7 +189,7 @@ static void hashing_run(struct work *work)
     for (int attempt = 0; attempt < 3; attempt++) {
         struct file_sig before = file_stat(h->root, h->path, true);
         h->hashed_ns = time_now_ns();
-        h->ok = object_digest(h->root, h->path, &h->seen, &h->diags);
+        h->ok = object_digest_until(h->root, h->path, h->until, &h->seen, &h->diags);
         h->sig = file_stat(h->root, h->path, true);
         /* A link or a folder above may have been turned elsewhere, which the open file does not tell. */
         h->seen.changed |= !file_sig_is_dir(&h->sig) && !file_sig_eq(&before, &h->sig);
@@ -224,7 +225,9 @@ static void hashing_done(struct work *work)
         return;
     }
     x->status = OBSERVE_BROKEN;
-    if (!h->ok) {
+    if (!h->ok && workers_is_cancelled(o->workers)) {
+        x->status = OBSERVE_STALE; /* not asked for any more */
+    } else if (!h->ok) {
         diags_merge(o->diags, &h->diags);
     } else {
         observe_put(o, number, &h->seen, &h->sig, h->seen.changed ? 0 : h->hashed_ns);
@@ -247,6 +250,7 @@ static void start_hashing(struct observe *o, uint32_t number)
     h->path = str_copy(&h->arena, x->path);
     h->number = number;
     h->root = o->root;
+    h->until = o->workers;
     workers_submit(o->workers, &h->work);
 }
 

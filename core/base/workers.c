@@ -43,6 +43,7 @@ struct workers {
     struct lane lanes[WORKERS_LANES];
     struct batch *batch;
     bool closing;
+    atomic_bool cancelled;
     int event_fd;
     uint32_t pending; /* the owner's */
     uint32_t thread_count;
@@ -238,6 +239,16 @@ int workers_fd(const struct workers *w)
     return w->event_fd;
 }
 
+void workers_cancel(struct workers *w)
+{
+    atomic_store_explicit(&w->cancelled, true, memory_order_relaxed);
+}
+
+bool workers_is_cancelled(const struct workers *w)
+{
+    return atomic_load_explicit(&w->cancelled, memory_order_relaxed);
+}
+
 uint32_t workers_pending(const struct workers *w)
 {
     return w->pending;
@@ -300,4 +311,35 @@ void workers_for_each(struct workers *w, uint32_t count, void (*f)(void *context
         pthread_cond_wait(&w->finished, &w->mutex);
     }
     pthread_mutex_unlock(&w->mutex);
+}
+
+/* ---- guard ---- */
+
+struct guard {
+    pthread_mutex_t mutex;
+};
+
+struct guard *guard_open(void)
+{
+    struct guard *g = mem_alloc(sizeof *g);
+    pthread_mutex_init(&g->mutex, NULL);
+    return g;
+}
+
+void guard_close(struct guard *g)
+{
+    if (g) {
+        pthread_mutex_destroy(&g->mutex);
+        mem_free(g);
+    }
+}
+
+void guard_enter(struct guard *g)
+{
+    pthread_mutex_lock(&g->mutex);
+}
+
+void guard_leave(struct guard *g)
+{
+    pthread_mutex_unlock(&g->mutex);
 }
