@@ -553,6 +553,35 @@ static void compactor_that_slept_drops_nothing(void **state)
     assert_int_equal(mem_count(&s->place, STR("m/")), 2);
 }
 
+static void stall_put(void *context, struct mem_handle *h, enum mem_op op, struct str key)
+{
+    (void)h;
+    (void)key;
+    if (op == MEM_PUT) {
+        mem_pass(context, 9 * MINUTE_MS);
+    }
+}
+
+static void heir_that_took_too_long_leaves_its_inputs(void **state)
+{
+    struct scene *s = *state;
+    put_result(s, &s->one, "a", 3000);
+    put_result(s, &s->one, "b", 3000);
+    mem_pass(&s->place, HOUR_MS);
+    struct manifest *m = &s->two.manifest;
+    struct needed needed;
+    struct stock stock;
+    assert_true(manifest_sync(m, true, &s->notes) && stock_read(&stock, m, &s->notes));
+    needed_init(&needed, &m->view, manifest_now_ms(m), m->keep_ms);
+    mem_pass(&s->place, 2 * MINUTE_MS);
+    s->two.handle.before = stall_put; /* well timed, but the view is 11 min old then */
+    s->two.handle.context = &s->place;
+    assert_true(compact_run(m, &needed, &stock, COMPACT_ALL, &s->notes));
+    needed_free(&needed);
+    stock_free(&stock);
+    assert_int_equal(mem_count(&s->place, STR("m/")), 3);
+}
+
 static void death_between_heir_and_drops_leaves_all_twice(void **state)
 {
     struct scene *s = *state;
@@ -594,6 +623,7 @@ int main(void)
         CASE(condemnation_is_inherited_with_its_time),
         CASE(condemnation_is_forgotten_when_nothing_can_name_its_pack),
         CASE(compactor_that_slept_drops_nothing),
+        CASE(heir_that_took_too_long_leaves_its_inputs),
         CASE(death_between_heir_and_drops_leaves_all_twice),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
