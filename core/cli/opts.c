@@ -310,6 +310,18 @@ static void put_options(struct buf *b, uint32_t of)
     }
 }
 
+static void put_command(struct buf *b, const struct command_row *c)
+{
+    enum { COLUMN = 15 };
+    buf_printf(b, "  %-10s %s", c->name, c->arguments);
+    uint32_t columns = 0;
+    for (const char *p = c->arguments; *p; p++)
+        columns += ((unsigned char)*p & 0xc0) != 0x80; /* "…" is one */
+    for (; columns < COLUMN; columns++)
+        buf_put_char(b, ' ');
+    buf_printf(b, "%s\n", c->does);
+}
+
 void opts_put_help(struct buf *b, enum command c, bool whole)
 {
     if (!whole) {
@@ -322,7 +334,7 @@ void opts_put_help(struct buf *b, enum command c, bool whole)
     buf_put_str(b, STR("usage: pawl [OPTION…] [build] [TARGET…]\n       pawl COMMAND [OPTION…] [ARGUMENT…]\n\n"
                        "Builds what a Pipelinefile describes, and nothing twice.\n\nCommands:\n"));
     for (uint32_t i = 0; i < COMMAND_COUNT; i++)
-        buf_printf(b, "  %-10s %-14s %s\n", commands[i].name, commands[i].arguments, commands[i].does);
+        put_command(b, &commands[i]);
     buf_put_str(b, STR("\nOptions of 'build':\n"));
     put_options(b, FOR(BUILD));
     buf_put_str(b, STR("\n'pawl COMMAND --help' says more. Exit codes: 0 up to date or answered, 1 a step failed,\n"

@@ -41,7 +41,13 @@ static void put_cell(struct buf *b, struct str x, uint32_t width, bool right, bo
     buf_put_str(b, x);
     for (uint32_t i = 0; i < pad && !right && !last; i++)
         buf_put_char(b, ' ');
-    buf_put_str(b, last ? STR("\n") : STR("  "));
+    if (!last) {
+        buf_put_str(b, STR("  "));
+        return;
+    }
+    while (b->n > 0 && b->s[b->n - 1] == ' ') /* the last cells are empty */
+        b->n--;
+    buf_put_char(b, '\n');
 }
 
 static void put_sheet(struct buf *b, const struct sheet *s)

@@ -36,13 +36,19 @@ static void put_colored(struct buf *b, bool color, const char *sgr, const char *
         buf_put_str(b, str_from(text));
 }
 
-static void put_value(struct buf *b, struct str value, bool there)
+/* Lines of a value stand one below the other, behind the margin. */
+static void put_value(struct buf *b, struct str value, bool there, const char *margin)
 {
     if (!there) {
         buf_put_str(b, STR("(none)"));
         return;
     }
-    str_put_visible(b, str_sub(value, 0, VALUE_SHOWN));
+    struct str rest = str_sub(value, 0, VALUE_SHOWN), line;
+    for (bool first = true; str_cut(&rest, '\n', &line); first = false) {
+        buf_put_str(b, first ? STR("") : STR("\n"));
+        buf_put_str(b, first ? STR("") : str_from(margin));
+        str_put_visible(b, line);
+    }
     if (value.n > VALUE_SHOWN)
         buf_put_str(b, STR("…"));
 }
@@ -51,10 +57,11 @@ static void put_changes(struct buf *b, const struct event *e)
 {
     for (uint32_t i = 0; i < e->change_count; i++) {
         const struct part_change *c = &e->changes[i];
-        buf_printf(b, "    %.*s: ", STR_ARG(c->label));
-        put_value(b, c->before, c->had_before);
-        buf_put_str(b, STR(" -> "));
-        put_value(b, c->after, c->has_after);
+        bool long_one = str_has(c->before, '\n') || str_has(c->after, '\n');
+        buf_printf(b, "    %.*s:%s", STR_ARG(c->label), long_one ? "\n      - " : " ");
+        put_value(b, c->before, c->had_before, "        ");
+        buf_put_str(b, long_one ? STR("\n      + ") : STR(" -> "));
+        put_value(b, c->after, c->has_after, "        ");
         buf_put_char(b, '\n');
     }
 }
