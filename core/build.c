@@ -11,6 +11,7 @@
 
 #include "core/build_wanted.h"
 #include "core/building.h"
+#include "core/run/jobserver.h"
 #include "core/run/leftover.h"
 #include "core/run/local.h"
 
@@ -112,7 +113,7 @@ static void count_result(struct event_counts *c, enum event_result r)
     }
 }
 
-static void remember_run_step(struct building *b, const struct graph_step *step,
+static void remember_run_step(struct building *b, const struct graph_step *step, uint32_t number,
                               const struct ending *e)
 {
     if (e->result == EVENT_UP_TO_DATE && step->metrics.n == 0 && step->price <= 0)
@@ -123,7 +124,9 @@ static void remember_run_step(struct building *b, const struct graph_step *step,
         step->metrics.n ? state_find_step(b->state, graph_text(b->graph, step->name)) : NULL;
     if (last && e->life == LIFE_DONE && record_read(b->arena, last->record, &record))
         r = &record;
-    struct state_run_step *x = VEC_PUSH(b->arena, &b->run_steps);
+    struct run_step *entry = VEC_PUSH(b->arena, &b->run_steps);
+    struct state_run_step *x = &entry->told;
+    entry->number = number;
     x->name = str_copy(b->arena, graph_text(b->graph, step->name));
     x->result = str_from(event_result_name(e->result));
     x->reason = str_copy(b->arena, e->reason);
@@ -220,7 +223,7 @@ void build_end_step(struct building *b, step_id s, struct task *t, const struct 
                          .change_count = t ? t->change_count : 0};
     tell(b, &told);
     if (b->options->mode != BUILD_ASK)
-        remember_run_step(b, step, e);
+        remember_run_step(b, step, l->number, e);
     if (e->life == LIFE_FAILED) {
         uint32_t k = b->options->keep_going;
         if (k != 0 && b->counts.failed >= k)
@@ -363,10 +366,45 @@ static void look_at_ready(struct building *b)
     }
 }
 
+static void on_token(void *context, int fd, short revents)
+{
+    (void)context;
+    (void)fd;
+    (void)revents; /* start_queued tries again */
+}
+
+/* Where make lends the slots: one token for each job. */
+static bool take_token(struct building *b)
+{
+    struct jobserver *js = b->options->jobserver;
+    if (!js)
+        return true;
+    bool got = jobserver_acquire(js);
+    if (got == b->token_awaited && jobserver_fd(js) >= 0) {
+        if (got)
+            loop_drop_fd(b->loop, jobserver_fd(js));
+        else
+            loop_add_fd(b->loop, jobserver_fd(js), 1 /* POLLIN */, on_token, b);
+        b->token_awaited = !got;
+    }
+    return got;
+}
+
+static bool next_to_start(struct building *b, struct sched_grant *grant)
+{
+    if (b->stopping || sched_waiting(b->sched) == 0 || !take_token(b))
+        return false;
+    if (sched_next(b->sched, load_now(b), grant))
+        return true;
+    if (b->options->jobserver)
+        jobserver_release(b->options->jobserver);
+    return false;
+}
+
 static void start_queued(struct building *b)
 {
     struct sched_grant grant;
-    while (!b->stopping && sched_next(b->sched, load_now(b), &grant)) {
+    while (next_to_start(b, &grant)) {
         struct task *t = b->lives[grant.step.i].task;
         t->grant = grant;
         if (grant.beyond_means && t->attempt == 0)
@@ -537,6 +575,22 @@ static void end_the_rest(struct building *b)
     }
 }
 
+static int by_number(const void *x, const void *y)
+{
+    uint32_t m = ((const struct run_step *)x)->number, n = ((const struct run_step *)y)->number;
+    return (m > n) - (m < n);
+}
+
+static struct state_run_step *ordered_run_steps(struct building *b, struct arena *a)
+{
+    struct state_run_step *steps = ARENA_ARRAY(a, struct state_run_step, b->run_steps.n + 1);
+    if (b->run_steps.n)
+        qsort(b->run_steps.at, b->run_steps.n, sizeof *b->run_steps.at, by_number);
+    for (uint32_t i = 0; i < b->run_steps.n; i++)
+        steps[i] = b->run_steps.at[i].told;
+    return steps;
+}
+
 static void add_run(struct building *b, struct arena *a)
 {
     struct state_run *r = &b->run;
@@ -554,7 +608,7 @@ static void add_run(struct building *b, struct arena *a)
     for (uint32_t i = 0; i < g->param_count; i++)
         r->params[i] = (struct record_metric){graph_text(g, g->params[i].name),
                                               graph_text(g, g->params[i].value.bytes)};
-    r->steps = b->run_steps.at;
+    r->steps = ordered_run_steps(b, a);
     r->step_count = b->run_steps.n;
     r->ran = b->counts.ran;
     r->restored = b->counts.restored;

@@ -7,6 +7,8 @@
 #include "core/pipeline.h"
 #include "core/state.h"
 
+struct jobserver;
+
 enum build_mode {
     BUILD_RUN,
     BUILD_ASK,     /* what would be done: status, explain, -n; runs nothing but probes */
@@ -24,6 +26,7 @@ struct build_options {
     uint32_t jobs;             /* -j; 0: one for each CPU */
     double max_load;           /* -l; 0: none */
     uint32_t keep_going;       /* -k: go on until so many have failed; 0 for ever */
+    struct jobserver *jobserver; /* GNU make's, whose tokens stand for job slots; NULL: none. Borrowed */
     bool no_cache, no_remote;
     bool explain;              /* events carry all changes of a step's parts, not only a reason */
     struct str cache_dir;      /* empty: none to be had */

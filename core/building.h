@@ -109,6 +109,12 @@ struct awaiting {
     uint64_t sequence;
 };
 
+/* What the run's entry in the history says of a step. */
+struct run_step {
+    uint32_t number; /* entries are ordered by it, whatever ended first */
+    struct state_run_step told;
+};
+
 struct building {
     struct pipeline *pipeline;
     const struct graph *graph;
@@ -142,6 +148,7 @@ struct building {
 
     struct event_counts counts;
     uint32_t wanted, ended;
+    bool token_awaited;    /* a queued step lacks nothing but a token of make's jobserver */
     uint32_t pausing;      /* steps that wait before another try */
     bool stopping;         /* start nothing more */
     bool interrupted;
@@ -151,7 +158,7 @@ struct building {
     int64_t started_ns;
     int64_t estimated_ns;  /* monotonic: when listeners were last told what is left */
     struct state_run run;
-    VEC(struct state_run_step) run_steps;
+    VEC(struct run_step) run_steps;
     uint64_t committed;    /* cache_committed, as last told by the lane */
     VEC(struct awaiting) awaiting;
 };

@@ -6,6 +6,7 @@
 
 #include "core/building.h"
 #include "core/run/command.h"
+#include "core/run/jobserver.h"
 #include "core/run/local.h"
 
 enum { LOG_NAME_BYTES = 80, PROBE_TEXT_LIMIT = 1 << 20 };
@@ -137,12 +138,29 @@ static bool clear_output(struct task *t, file_id f)
     struct building *b = t->building;
     struct str path = graph_path(b->graph, f);
     bool is_dir = graph_file(b->graph, f)->flags & GRAPH_FILE_DIR;
+    struct str normal;
+    if (!path_normalise(&t->arena, path, &normal) || !str_eq(normal, path) || str_eq(path, STR("."))) {
+        diag_error(&t->diags, "outside-workspace", SPAN_NONE, "'%.*s' is not within the workspace", STR_ARG(path));
+        return false;
+    }
     if (!file_remove_tree(b->root, path)
         || !(is_dir ? file_make_dirs(b->root, path, 0777) : file_make_parents(b->root, path, 0777))) {
         diag_errno(&t->diags, "cannot-write", "cannot make room for output '%.*s'", STR_ARG(path));
         return false;
     }
     return true;
+}
+
+static bool is_input(struct task *t, const struct graph_step *s, file_id f)
+{
+    const struct graph *g = t->building->graph;
+    for (uint32_t i = 0; i < s->inputs.n; i++)
+        if (g->inputs[s->inputs.first + i].file.i == f.i) {
+            diag_error(&t->diags, "depfile-is-input", graph_span(g, s->span, t->building->root, &t->diags),
+                       "'%.*s' is an input of this step, and its depfile", STR_ARG(graph_path(g, f)));
+            return true;
+        }
+    return false;
 }
 
 static bool clear_place(struct task *t, const struct graph_step *s)
@@ -154,8 +172,10 @@ static bool clear_place(struct task *t, const struct graph_step *s)
         ok = clear_output(t, f);
         build_forget_output(b, f);
     }
-    for (uint32_t i = 0; i < s->depfiles.n && ok; i++)
-        ok = clear_output(t, (file_id){b->graph->numbers[s->depfiles.first + i]});
+    for (uint32_t i = 0; i < s->depfiles.n && ok; i++) {
+        file_id f = {b->graph->numbers[s->depfiles.first + i]};
+        ok = !is_input(t, s, f) && clear_output(t, f);
+    }
     struct str log = execute_log_path(&t->arena, graph_text(b->graph, s->name));
     if (ok && !(file_make_parents(b->root, log, 0700) && file_remove(b->root, log))) {
         diag_errno(&t->diags, "cannot-write", "cannot make room for the log '%.*s'", STR_ARG(log));
@@ -230,6 +250,8 @@ static bool start_job(struct building *b, struct job *job)
 static void give_back(struct task *t)
 {
     sched_release(t->building->sched, &t->grant);
+    if (t->building->options->jobserver)
+        jobserver_release(t->building->options->jobserver);
 }
 
 static struct str log_if_any(struct task *t)

@@ -3,15 +3,19 @@
 #include "core/build.h"
 #include "core/cli/commands.h"
 #include "core/cli/session.h"
+#include "core/run/jobserver.h"
 #include "core/ui/jsonl.h"
 #include "core/ui/text.h"
 #include "core/ui/tty.h"
 #include "core/watch.h"
 
 #include <fcntl.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 extern char **environ;
+
+enum { JOBS_UNBOUND = 4096 }; /* where make lends slots and does not say how many: tokens bound them */
 
 /* The one listener that the options and the terminal ask for. */
 struct voice {
@@ -125,8 +129,8 @@ static void watch_after(struct watch *w, struct session *s)
         watch_add_discovered(w, s->state);
 }
 
-/* watch may be NULL. */
-static int build_once(const struct opts *o, struct watch *watch)
+/* watch may be NULL; lent: make's jobserver, or NULL. */
+static int build_with(const struct opts *o, struct watch *watch, struct jobserver *lent, uint32_t jobs)
 {
     struct session s;
     enum build_mode mode = mode_of(o);
@@ -138,6 +142,8 @@ static int build_once(const struct opts *o, struct watch *watch)
     if (code != EXIT_DONE)
         return session_close(&s, code);
     struct build_options b = build_options_of(&s, mode);
+    b.jobserver = lent;
+    b.jobs = jobs;
     struct voice voice = {0};
     choose_voice(&voice, &s, mode == BUILD_ASK);
     enum build_result result = build_pipeline(&s.pipeline, s.state, &b, voice.listener, &s.diags);
@@ -148,6 +154,38 @@ static int build_once(const struct opts *o, struct watch *watch)
     code = exit_of(result);
     bool asked = mode == BUILD_ASK && code == EXIT_FAILED; /* the question was answered */
     return session_close(&s, asked ? EXIT_DONE : code);
+}
+
+/* Without -j, slots are those that a make above us lends. Said as GNU make says it where it can't. */
+static struct jobserver *join_make(const struct opts *o, struct jobserver *js, uint32_t *jobs)
+{
+    *jobs = o->jobs;
+    if (o->jobs || mode_of(o) != BUILD_RUN)
+        return NULL;
+    switch (jobserver_join(js, getenv("MAKEFLAGS"))) {
+    case JOBSERVER_NONE: break;
+    case JOBSERVER_OPEN: *jobs = js->slots ? js->slots : JOBS_UNBOUND; return js;
+    case JOBSERVER_CLOSED: {
+        struct str text = STR("pawl: warning: make's job slots are not open to pawl: one job at a time (a '+' before the "
+                              "recipe's line opens them)\n");
+        (void)!file_write_all(STDERR_FILENO, text.s, text.n);
+        *jobs = 1;
+        break;
+    }
+    }
+    return NULL;
+}
+
+/* watch may be NULL. */
+static int build_once(const struct opts *o, struct watch *watch)
+{
+    struct jobserver jobserver;
+    uint32_t jobs;
+    struct jobserver *lent = join_make(o, &jobserver, &jobs); /* before any descriptor of ours */
+    int code = build_with(o, watch, lent, jobs);
+    if (lent)
+        jobserver_close(lent);
+    return code;
 }
 
 static void say_watching(const struct opts *o, const struct watch *w)

@@ -95,7 +95,7 @@ static int list(struct cache_session *s)
 static int collect(struct cache_session *s)
 {
     const struct opts *o = s->opts;
-    struct cache_gc_options g = {.keep_ms = o->age_ns >= 0 ? o->age_ns / 1000000 : 0,
+    struct cache_gc_options g = {.keep_ms = o->age_ns < 0 ? 0 : o->age_ns < 1000000 ? 1 : o->age_ns / 1000000,
                                  .max_bytes = o->max_bytes >= 0 ? (uint64_t)o->max_bytes : 0,
                                  .now = o->now,
                                  .dry_run = o->dry_run};
