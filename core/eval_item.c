@@ -383,6 +383,24 @@ bool arg_value(const struct scope *s, uint32_t arg, struct value *out)
     return good;
 }
 
+/* A relative path that leaves the workspace: each '..' that can be done away with is. */
+static struct str path_outside(struct arena *a, struct str text)
+{
+    struct str part, path = STR("");
+    while (text.n) {
+        if (!str_cut(&text, '/', &part) || !part.n || str_eq(part, STR("."))) {
+            continue;
+        }
+        struct str last = path.n ? path_basename(path) : STR("..");
+        if (!str_eq(part, STR("..")) || str_eq(last, STR(".."))) {
+            path = path.n ? path_join(a, path, part) : part;
+        } else {
+            path = str_has(path, '/') ? path_dirname(path) : STR("");
+        }
+    }
+    return str_copy(a, path);
+}
+
 static bool string_path(const struct scope *s, struct str text, struct span at, struct str *out)
 {
     struct eval *e = s->e;
@@ -399,7 +417,11 @@ static bool string_path(const struct scope *s, struct str text, struct span at, 
     if (path_normalise(s->arena, text, out)) {
         return true;
     }
-    /* Outside of the workspace: as it is, without doubled and last slashes. */
+    if (text.s[0] != '/') {
+        *out = path_outside(s->arena, text);
+        return true;
+    }
+    /* As it is, without doubled and last slashes. */
     char *p = arena_alloc(s->arena, text.n + 1, 1);
     size_t n = 0;
     for (size_t i = 0; i < text.n; i++) {
@@ -521,9 +543,8 @@ static bool step_as_input(const struct scope *s, const struct ast_expr *e, bool 
     if (!ref_target_instances(s, &t, &all)) {
         return false;
     }
-    *out = (struct value){.kind = VALUE_LIST,
-                          .depth = 1,
-                          .refs = t.kind == TARGET_STEPS ? t.folders : NULL};
+    *out = (struct value){
+        .kind = VALUE_LIST, .depth = 1, .refs = t.kind == TARGET_STEPS ? t.folders : NULL};
     uint32_t cap = 0;
     for (uint32_t i = 0; i < all.n; i++) {
         if (!outputs_of(s, all.at[i], out, &cap)) {

@@ -318,7 +318,8 @@ void emit_texts(struct emit *m)
     }
 }
 
-static void emit_probe_item(struct emit *m, const struct flat_item *flat, const struct ast_expr *expr)
+static void emit_probe_item(struct emit *m, const struct flat_item *flat,
+                            const struct ast_expr *expr)
 {
     struct eval *e = m->e;
     struct scope s = item_scope(e, m->i, flat);
@@ -370,6 +371,11 @@ void emit_numbers(struct emit *m)
         struct value v;
         bool wanted = (own->kind == OWN_DEPFILE || own->kind == OWN_CHECKPOINT) && !own->overruled;
         if (!wanted || m->failed || m->waits || !own_value(&s, k, &v) || v.kind != VALUE_STRING) {
+            continue;
+        }
+        const char *what = own->kind == OWN_CHECKPOINT ? "checkpoint" : "depfile";
+        if (!output_is_allowed(e, what, &v, own->binding->value->span)) {
+            m->failed = true;
             continue;
         }
         if (own->kind == OWN_CHECKPOINT) {

@@ -55,32 +55,6 @@ static struct str step_name(const struct eval *e, uint32_t instance)
     return e->instances.at[instance]->step->def->name;
 }
 
-/* Codes: what an output may not be. */
-static bool is_allowed(struct eval *e, const struct value *v, struct span at)
-{
-    struct str p = v->text;
-    struct diag *x;
-    if (v->uri.n) {
-        x = diag_error(e->d, "s3-output", at, "'%.*s' cannot be an output", STR_ARG(v->uri));
-        diag_help(e->d, x,
-                  "the remote cache keeps outputs; publishing is a step that uploads and leaves a "
-                  "receipt as its output");
-        return false;
-    }
-    if (str_starts(p, STR("/")) || str_eq(p, STR("..")) || str_starts(p, STR("../"))) {
-        x = diag_error(e->d, "outside-workspace", at, "output '%.*s' is not within the workspace",
-                       STR_ARG(p));
-        diag_help(e->d, x, "outputs are relative to the workspace's root");
-        return false;
-    }
-    if (str_eq(p, STR(".")) || str_eq(p, STR(".pawl")) || str_starts(p, STR(".pawl/"))) {
-        diag_error(e->d, "reserved-path", at, "'%.*s' cannot be an output: it is %s", STR_ARG(p),
-                   p.n == 1 ? "the workspace itself" : "pawl's own folder");
-        return false;
-    }
-    return true;
-}
-
 /* The Pipelinefile, or another file that was read, would be made. */
 static bool is_source(struct eval *e, struct str path, bool is_dir, struct str *source)
 {
@@ -99,6 +73,41 @@ static bool is_source(struct eval *e, struct str path, bool is_dir, struct str *
         }
     }
     return false;
+}
+
+bool output_is_allowed(struct eval *e, const char *what, const struct value *v, struct span at)
+{
+    struct str p = v->text;
+    struct diag *x;
+    if (v->uri.n) {
+        x = diag_error(e->d, "s3-output", at, "'%.*s' cannot be %s %s", STR_ARG(v->uri),
+                       *what == 'o' ? "an" : "a", what);
+        diag_help(e->d, x,
+                  "the remote cache keeps outputs; publishing is a step that uploads and leaves a "
+                  "receipt as its output");
+        return false;
+    }
+    if (str_starts(p, STR("/")) || str_eq(p, STR("..")) || str_starts(p, STR("../"))) {
+        x = diag_error(e->d, "outside-workspace", at, "%s '%.*s' is not within the workspace", what,
+                       STR_ARG(p));
+        diag_help(e->d, x, "%ss are relative to the workspace's root", what);
+        return false;
+    }
+    if (str_eq(p, STR(".")) || str_eq(p, STR(".pawl")) || str_starts(p, STR(".pawl/"))) {
+        diag_error(e->d, "reserved-path", at, "'%.*s' cannot be %s %s: it is %s", STR_ARG(p),
+                   *what == 'o' ? "an" : "a", what,
+                   p.n == 1 ? "the workspace itself" : "pawl's own folder");
+        return false;
+    }
+    struct str source;
+    if (is_source(e, p, v->is_dir, &source)) {
+        x = diag_error(e->d, "overwrites-source", at,
+                       "%s '%.*s' would overwrite '%.*s', which the pipeline is read from", what,
+                       STR_ARG(p), STR_ARG(source));
+        diag_help(e->d, x, "give it another path");
+        return false;
+    }
+    return true;
 }
 
 static bool say_two(struct eval *e, struct str path, uint32_t first, uint32_t second,
@@ -140,16 +149,7 @@ static bool add_output(struct eval *e, struct instance *i, const struct own *own
         }
         return true;
     }
-    struct str source;
-    if (!is_allowed(e, v, at)) {
-        return false;
-    }
-    if (is_source(e, v->text, v->is_dir, &source)) {
-        struct diag *x =
-            diag_error(e->d, "overwrites-source", at,
-                       "output '%.*s' would overwrite '%.*s', which the pipeline is read from",
-                       STR_ARG(v->text), STR_ARG(source));
-        diag_help(e->d, x, "give it another path");
+    if (!output_is_allowed(e, "output", v, at)) {
         return false;
     }
     uint32_t number = file_number(e, v->text, v->is_dir ? GRAPH_FILE_DIR : 0);

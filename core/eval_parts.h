@@ -91,6 +91,8 @@ bool outs_evaluate(struct eval *e);
 uint32_t file_number(struct eval *e, struct str path, uint32_t flags);
 /* The step's number in the graph that makes the path or the folder it lies in; *inside: that folder's file. */
 uint32_t path_producer(struct eval *e, struct str path, uint32_t *inside);
+/* False with a diagnostic: a step must not make that. what: output, depfile, checkpoint. */
+bool output_is_allowed(struct eval *e, const char *what, const struct value *v, struct span at);
 bool glob_eval(const struct scope *s, struct str pattern, struct span at, struct value *out);
 /* False if patterns that were asked for early would give something else now that the outputs are known. */
 bool globs_hold(struct eval *e);

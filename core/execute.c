@@ -156,7 +156,7 @@ static bool is_input(struct task *t, const struct graph_step *s, file_id f)
     const struct graph *g = t->building->graph;
     for (uint32_t i = 0; i < s->inputs.n; i++)
         if (g->inputs[s->inputs.first + i].file.i == f.i) {
-            diag_error(&t->diags, "depfile-is-input", graph_span(g, s->span, t->building->root, &t->diags),
+            diag_error(&t->diags, "own-output", graph_span(g, s->span, t->building->root, &t->diags),
                        "'%.*s' is an input of this step, and its depfile", STR_ARG(graph_path(g, f)));
             return true;
         }
