@@ -388,7 +388,7 @@ static void local_job_gets_no_descriptors_of_ours(void **state)
     struct job other = make_job(b, "sleep 0.2");
     other.log = NULL;
     assert_true(b->runner->start(b->runner, &other));
-    assert_int_equal(atoi(output_of(b, "ls /proc/self/fd | wc -l")), want);
+    assert_int_equal(strtol(output_of(b, "ls /proc/self/fd | wc -l"), NULL, 10), want);
     wait_for(b, 2);
 }
 
