@@ -2,16 +2,16 @@
 /* Tables first; everything else is made from them. */
 #include "core/cli/opts.h"
 
-#include <string.h>
-
 #include "core/base/table.h"
+
+#include <string.h>
 
 #define FOR(c) (1u << COMMAND_##c)
 enum {
     ALL = (1u << COMMAND_COUNT) - 1,
     BUILDS = FOR(BUILD) | FOR(STATUS) | FOR(EXPLAIN) | FOR(RESTORE),
-    GRAPHS = BUILDS | FOR(LIST) | FOR(GRAPH) | FOR(CLEAN) | FOR(CHECK) | FOR(LOG) | FOR(STATS) | FOR(DIFF)
-             | FOR(METRICS) | FOR(RUNS),
+    GRAPHS = BUILDS | FOR(LIST) | FOR(GRAPH) | FOR(CLEAN) | FOR(CHECK) | FOR(LOG) | FOR(STATS)
+             | FOR(DIFF) | FOR(METRICS) | FOR(RUNS),
 };
 
 struct command_row {
@@ -19,7 +19,8 @@ struct command_row {
 };
 
 static const struct command_row commands[COMMAND_COUNT] = {
-    [COMMAND_BUILD] = {"build", "[TARGET…]", "bring targets up to date: steps, instances, groups or output paths"},
+    [COMMAND_BUILD] = {"build", "[TARGET…]",
+                       "bring targets up to date: steps, instances, groups or output paths"},
     [COMMAND_STATUS] = {"status", "[TARGET…]", "what a build would do, and why, without doing it"},
     [COMMAND_EXPLAIN] = {"explain", "TARGET", "what differs from the last success, part by part"},
     [COMMAND_LIST] = {"list", "[TARGET…]", "steps, with what they are for"},
@@ -29,7 +30,8 @@ static const struct command_row commands[COMMAND_COUNT] = {
     [COMMAND_STATS] = {"stats", "", "hit rate, and the time and money that were saved"},
     [COMMAND_DIFF] = {"diff", "[RUN [RUN]]", "parameters and metrics of two runs side by side"},
     [COMMAND_METRICS] = {"metrics", "[STEP…]", "the metrics of past runs"},
-    [COMMAND_RESTORE] = {"restore", "[TARGET…]", "put cached outputs in place without running anything"},
+    [COMMAND_RESTORE] = {"restore", "[TARGET…]",
+                         "put cached outputs in place without running anything"},
     [COMMAND_CLEAN] = {"clean", "[TARGET…]", "remove outputs"},
     [COMMAND_CACHE] = {"cache", "ls|gc|check", "look after the cache"},
     [COMMAND_CHECK] = {"check", "", "check the Pipelinefile"},
@@ -39,9 +41,31 @@ static const struct command_row commands[COMMAND_COUNT] = {
 };
 
 enum option_id {
-    O_FILE, O_DIR, O_JOBS, O_LOAD, O_KEEP, O_DRY, O_PARAM, O_VERBOSE, O_QUIET, O_EXPLAIN, O_ONLY, O_RERUN,
-    O_NO_CACHE, O_NO_REMOTE, O_WATCH, O_PROGRESS, O_JSON, O_FORMAT, O_CHECK, O_LIMIT, O_AGE, O_SIZE, O_NOW,
-    O_HELP, O_VERSION,
+    O_FILE,
+    O_DIR,
+    O_JOBS,
+    O_LOAD,
+    O_KEEP,
+    O_DRY,
+    O_PARAM,
+    O_VERBOSE,
+    O_QUIET,
+    O_EXPLAIN,
+    O_ONLY,
+    O_RERUN,
+    O_NO_CACHE,
+    O_NO_REMOTE,
+    O_WATCH,
+    O_PROGRESS,
+    O_JSON,
+    O_FORMAT,
+    O_CHECK,
+    O_LIMIT,
+    O_AGE,
+    O_SIZE,
+    O_NOW,
+    O_HELP,
+    O_VERSION,
 };
 
 struct option_row {
@@ -53,22 +77,29 @@ struct option_row {
 };
 
 static const struct option_row options[] = {
-    {O_FILE, 'f', "file", "FILE", GRAPHS, "another Pipelinefile; paths are then relative to the current folder"},
+    {O_FILE, 'f', "file", "FILE", GRAPHS,
+     "another Pipelinefile; paths are then relative to the current folder"},
     {O_DIR, 'C', "directory", "DIR", ALL, "go there first"},
     {O_JOBS, 'j', "jobs", "N", FOR(BUILD), "run up to N steps at once (one for each CPU)"},
-    {O_LOAD, 'l', "load", "LOAD", FOR(BUILD), "start nothing more while the load average is above this"},
+    {O_LOAD, 'l', "load", "LOAD", FOR(BUILD),
+     "start nothing more while the load average is above this"},
     {O_KEEP, 'k', "keep-going", "N", FOR(BUILD), "go on until N steps have failed; 0 for ever (1)"},
-    {O_DRY, 'n', "dry-run", NULL, FOR(BUILD) | FOR(CLEAN) | FOR(CACHE), "only say what would be done"},
+    {O_DRY, 'n', "dry-run", NULL, FOR(BUILD) | FOR(CLEAN) | FOR(CACHE),
+     "only say what would be done"},
     {O_PARAM, 'p', "param", "NAME=VALUE", GRAPHS, "give a parameter another value"},
     {O_VERBOSE, 'v', "verbose", NULL, ALL, "say more: commands, logs, steps that were up to date"},
-    {O_QUIET, 'q', "quiet", NULL, FOR(BUILD) | FOR(RESTORE) | FOR(LIST) | FOR(CHECK) | FOR(CLEAN), "say nothing but what went wrong"},
+    {O_QUIET, 'q', "quiet", NULL, FOR(BUILD) | FOR(RESTORE) | FOR(LIST) | FOR(CHECK) | FOR(CLEAN),
+     "say nothing but what went wrong"},
     {O_EXPLAIN, 0, "explain", NULL, FOR(BUILD), "say of each step why it runs, part by part"},
-    {O_ONLY, 0, "only", "STEP", FOR(BUILD) | FOR(STATUS), "take this step's inputs as they lie there"},
-    {O_RERUN, 0, "rerun", "STEP", FOR(BUILD) | FOR(STATUS), "run this step whatever the cache says"},
+    {O_ONLY, 0, "only", "STEP", FOR(BUILD) | FOR(STATUS),
+     "take this step's inputs as they lie there"},
+    {O_RERUN, 0, "rerun", "STEP", FOR(BUILD) | FOR(STATUS),
+     "run this step whatever the cache says"},
     {O_NO_CACHE, 0, "no-cache", NULL, BUILDS, "neither read nor write the cache"},
     {O_NO_REMOTE, 0, "no-remote", NULL, BUILDS, "use the local cache alone"},
     {O_WATCH, 0, "watch", NULL, FOR(BUILD), "build again whenever something that counts changes"},
-    {O_PROGRESS, 0, "progress", "tty|plain|none", FOR(BUILD) | FOR(RESTORE), "how progress is shown"},
+    {O_PROGRESS, 0, "progress", "tty|plain|none", FOR(BUILD) | FOR(RESTORE),
+     "how progress is shown"},
     {O_JSON, 0, "json", NULL, ALL, "one JSON object a line"},
     {O_FORMAT, 0, "format", "FORMAT", FOR(GRAPH), "dot, mermaid, json or svg"},
     {O_CHECK, 0, "check", NULL, FOR(FMT), "only ask: exit 1 if something would change"},
@@ -101,8 +132,8 @@ struct parsing {
 static bool usage(struct parsing *p, const char *what, struct str about)
 {
     struct diag *e = diag_error(p->diags, "usage", SPAN_NONE, "%s '%.*s'", what, STR_ARG(about));
-    diag_help(p->diags, e, "'pawl %s%s--help' lists what there is", p->has_command ? commands[p->out->command].name : "",
-              p->has_command ? " " : "");
+    diag_help(p->diags, e, "'pawl %s%s--help' lists what there is",
+              p->has_command ? commands[p->out->command].name : "", p->has_command ? " " : "");
     return false;
 }
 
@@ -117,12 +148,14 @@ static bool parse_count(struct parsing *p, struct str text, uint32_t *out)
 
 static bool parse_progress(struct parsing *p, struct str text)
 {
-    static const char *const names[] = {[PROGRESS_TTY] = "tty", [PROGRESS_PLAIN] = "plain", [PROGRESS_NONE] = "none"};
-    for (uint32_t i = PROGRESS_TTY; i <= PROGRESS_NONE; i++)
+    static const char *const names[] = {
+        [PROGRESS_TTY] = "tty", [PROGRESS_PLAIN] = "plain", [PROGRESS_NONE] = "none"};
+    for (uint32_t i = PROGRESS_TTY; i <= PROGRESS_NONE; i++) {
         if (str_eq(text, str_from(names[i]))) {
             p->out->progress = (enum progress)i;
             return true;
         }
+    }
     return usage(p, "'--progress' takes tty, plain or none, not", text);
 }
 
@@ -140,11 +173,17 @@ static bool take_text(struct parsing *p, enum option_id id, struct str text)
     struct opts *o = p->out;
     switch (id) {
     case O_FILE: o->file = text; return true;
-    case O_DIR: o->dir = o->dir.n && text.n && text.s[0] != '/' ? path_join(p->arena, o->dir, text) : text; return true;
-    case O_JOBS: return parse_count(p, text, &o->jobs) && (o->jobs > 0 || usage(p, "'-j' takes at least 1, not", text));
+    case O_DIR:
+        o->dir = o->dir.n && text.n && text.s[0] != '/' ? path_join(p->arena, o->dir, text) : text;
+        return true;
+    case O_JOBS:
+        return parse_count(p, text, &o->jobs)
+               && (o->jobs > 0 || usage(p, "'-j' takes at least 1, not", text));
     case O_KEEP: return parse_count(p, text, &o->keep_going);
     case O_LIMIT: return parse_count(p, text, &o->limit);
-    case O_LOAD: return (str_parse_double(text, &o->max_load) && o->max_load > 0) || usage(p, "not a load:", text);
+    case O_LOAD:
+        return (str_parse_double(text, &o->max_load) && o->max_load > 0)
+               || usage(p, "not a load:", text);
     case O_PARAM: return parse_param(p, text);
     case O_ONLY: *VEC_PUSH(p->arena, &o->only) = text; return true;
     case O_RERUN: *VEC_PUSH(p->arena, &o->rerun) = text; return true;
@@ -152,8 +191,18 @@ static bool take_text(struct parsing *p, enum option_id id, struct str text)
     case O_FORMAT: o->format = text; return true;
     case O_AGE: return str_parse_duration(text, &o->age_ns) || usage(p, "not a duration:", text);
     case O_SIZE: return str_parse_size(text, &o->max_bytes) || usage(p, "not a size:", text);
-    case O_DRY: case O_VERBOSE: case O_QUIET: case O_EXPLAIN: case O_NO_CACHE: case O_NO_REMOTE: case O_WATCH:
-    case O_JSON: case O_CHECK: case O_NOW: case O_HELP: case O_VERSION: break;
+    case O_DRY:
+    case O_VERBOSE:
+    case O_QUIET:
+    case O_EXPLAIN:
+    case O_NO_CACHE:
+    case O_NO_REMOTE:
+    case O_WATCH:
+    case O_JSON:
+    case O_CHECK:
+    case O_NOW:
+    case O_HELP:
+    case O_VERSION: break;
     }
     return false;
 }
@@ -173,8 +222,19 @@ static void take_flag(struct opts *o, enum option_id id)
     case O_NOW: o->now = true; break;
     case O_HELP: o->help = true; break;
     case O_VERSION: o->version = true; break;
-    case O_FILE: case O_DIR: case O_JOBS: case O_LOAD: case O_KEEP: case O_PARAM: case O_ONLY: case O_RERUN:
-    case O_PROGRESS: case O_FORMAT: case O_LIMIT: case O_AGE: case O_SIZE: break;
+    case O_FILE:
+    case O_DIR:
+    case O_JOBS:
+    case O_LOAD:
+    case O_KEEP:
+    case O_PARAM:
+    case O_ONLY:
+    case O_RERUN:
+    case O_PROGRESS:
+    case O_FORMAT:
+    case O_LIMIT:
+    case O_AGE:
+    case O_SIZE: break;
     }
 }
 
@@ -202,19 +262,23 @@ static bool parse_long(struct parsing *p, struct str text)
     ptrdiff_t equals = str_find(text, STR("="));
     if (equals >= 0)
         name = str_sub(text, 0, (size_t)equals);
-    for (uint32_t i = 0; i < OPTION_COUNT; i++)
+    for (uint32_t i = 0; i < OPTION_COUNT; i++) {
         if (str_eq(name, str_from(options[i].name)))
-            return take_option(p, i, equals >= 0 ? str_tail(text, (size_t)equals + 1) : STR_NONE, equals >= 0);
-    struct diag *e = diag_error(p->diags, "usage", SPAN_NONE, "unknown option '--%.*s'", STR_ARG(name));
+            return take_option(p, i, equals >= 0 ? str_tail(text, (size_t)equals + 1) : STR_NONE,
+                               equals >= 0);
+    }
+    struct diag *e =
+        diag_error(p->diags, "usage", SPAN_NONE, "unknown option '--%.*s'", STR_ARG(name));
     struct table names;
     table_init(&names, p->arena);
     for (uint32_t i = 0; i < OPTION_COUNT; i++)
         (void)table_add(&names, str_from(options[i].name), NULL);
     struct str near = table_nearest(&names, name);
-    if (near.n)
+    if (near.n) {
         diag_help(p->diags, e, "did you mean '--%.*s'?", STR_ARG(near));
-    else
+    } else {
         diag_help(p->diags, e, "'pawl --help' lists what there is");
+    }
     return false;
 }
 
@@ -239,18 +303,21 @@ static bool take_word(struct parsing *p, struct str word)
 {
     if (!p->has_command && p->out->targets.n == 0) {
         p->has_command = true;
-        for (uint32_t i = 0; i < COMMAND_COUNT; i++)
+        for (uint32_t i = 0; i < COMMAND_COUNT; i++) {
             if (str_eq(word, str_from(commands[i].name))) {
                 p->out->command = (enum command)i;
                 p->out->named = true;
                 return true;
             }
+        }
         static const char *const later[] = {"verify", "wrap", "export", "import"};
-        for (uint32_t i = 0; i < sizeof later / sizeof later[0]; i++)
+        for (uint32_t i = 0; i < sizeof later / sizeof later[0]; i++) {
             if (str_eq(word, str_from(later[i]))) {
-                diag_error(p->diags, "not-supported", SPAN_NONE, "'pawl %s' is not supported yet", later[i]);
+                diag_error(p->diags, "not-supported", SPAN_NONE, "'pawl %s' is not supported yet",
+                           later[i]);
                 return false;
             }
+        }
     }
     *VEC_PUSH(p->arena, &p->out->targets) = word;
     return true;
@@ -258,13 +325,16 @@ static bool take_word(struct parsing *p, struct str word)
 
 static bool check_options(struct parsing *p)
 {
-    for (uint32_t i = 0; i < OPTION_COUNT; i++)
+    for (uint32_t i = 0; i < OPTION_COUNT; i++) {
         if (p->given[i] && !(options[i].commands & (1u << p->out->command))) {
-            struct diag *e = diag_error(p->diags, "usage", SPAN_NONE, "'pawl %s' does not take '--%s'",
-                                        commands[p->out->command].name, options[i].name);
-            diag_help(p->diags, e, "'pawl %s --help' lists what it takes", commands[p->out->command].name);
+            struct diag *e =
+                diag_error(p->diags, "usage", SPAN_NONE, "'pawl %s' does not take '--%s'",
+                           commands[p->out->command].name, options[i].name);
+            diag_help(p->diags, e, "'pawl %s --help' lists what it takes",
+                      commands[p->out->command].name);
             return false;
         }
+    }
     return true;
 }
 
@@ -276,14 +346,15 @@ bool opts_parse(int argc, char **argv, struct arena *a, struct opts *out, struct
     for (p.at = 1; p.at < argc; p.at++) {
         const char *arg = argv[p.at];
         bool ok;
-        if (only_words || arg[0] != '-' || arg[1] == '\0')
+        if (only_words || arg[0] != '-' || arg[1] == '\0' || (arg[1] >= '0' && arg[1] <= '9')) /* diff -1 */ {
             ok = take_word(&p, str_from(arg));
-        else if (strcmp(arg, "--") == 0)
+        } else if (strcmp(arg, "--") == 0) {
             ok = only_words = p.has_command = true;
-        else if (arg[1] == '-')
+        } else if (arg[1] == '-') {
             ok = parse_long(&p, str_from(arg + 2));
-        else
+        } else {
             ok = parse_letters(&p, arg + 1);
+        }
         if (!ok)
             return false;
     }
@@ -300,11 +371,13 @@ static void put_options(struct buf *b, uint32_t of)
             continue;
         struct buf name;
         buf_init(&name, 128);
-        if (o->letter)
+        if (o->letter) {
             buf_printf(&name, "-%c, ", o->letter);
-        else
+        } else {
             buf_put_str(&name, STR("    "));
-        buf_printf(&name, "--%s%s%s", o->name, o->argument ? " " : "", o->argument ? o->argument : "");
+        }
+        buf_printf(&name, "--%s%s%s", o->name, o->argument ? " " : "",
+                   o->argument ? o->argument : "");
         buf_printf(b, "  %-30.*s %s\n", STR_ARG(buf_str(&name)), o->does);
         buf_free(&name);
     }
@@ -327,29 +400,37 @@ void opts_put_help(struct buf *b, enum command c, bool whole)
     if (!whole) {
         const char *does = commands[c].does;
         buf_printf(b, "usage: pawl %s [OPTION…]%s%s\n\n%c%s.\n\n", commands[c].name,
-                   commands[c].arguments[0] ? " " : "", commands[c].arguments, does[0] - 'a' + 'A', does + 1);
+                   commands[c].arguments[0] ? " " : "", commands[c].arguments, does[0] - 'a' + 'A',
+                   does + 1);
         put_options(b, 1u << c);
         return;
     }
-    buf_put_str(b, STR("usage: pawl [OPTION…] [build] [TARGET…]\n       pawl COMMAND [OPTION…] [ARGUMENT…]\n\n"
-                       "Builds what a Pipelinefile describes, and nothing twice.\n\nCommands:\n"));
+    buf_put_str(
+        b,
+        STR("usage: pawl [OPTION…] [build] [TARGET…]\n       pawl COMMAND [OPTION…] [ARGUMENT…]\n\n"
+            "Builds what a Pipelinefile describes, and nothing twice.\n\nCommands:\n"));
     for (uint32_t i = 0; i < COMMAND_COUNT; i++)
         put_command(b, &commands[i]);
     buf_put_str(b, STR("\nOptions of 'build':\n"));
     put_options(b, FOR(BUILD));
-    buf_put_str(b, STR("\n'pawl COMMAND --help' says more. Exit codes: 0 up to date or answered, 1 a step failed,\n"
-                       "2 wrong command line or Pipelinefile, 3 unusable workspace, 130 interrupted.\n"));
+    buf_put_str(
+        b,
+        STR("\n'pawl COMMAND --help' says more. Exit codes: 0 up to date or answered, 1 a step failed,\n"
+            "2 wrong command line or Pipelinefile, 3 unusable workspace, 130 interrupted.\n"));
 }
 
 void opts_put_completion(struct buf *b, struct str shell, bool *known)
 {
-    bool bash = str_eq(shell, STR("bash")), zsh = str_eq(shell, STR("zsh")), fish = str_eq(shell, STR("fish"));
+    bool bash = str_eq(shell, STR("bash")), zsh = str_eq(shell, STR("zsh")),
+         fish = str_eq(shell, STR("fish"));
     *known = bash || zsh || fish;
     if (fish) {
         for (uint32_t i = 0; i < COMMAND_COUNT; i++)
-            buf_printf(b, "complete -c pawl -n __fish_use_subcommand -a %s -d '%s'\n", commands[i].name, commands[i].does);
+            buf_printf(b, "complete -c pawl -n __fish_use_subcommand -a %s -d '%s'\n",
+                       commands[i].name, commands[i].does);
         for (uint32_t i = 0; i < OPTION_COUNT; i++)
-            buf_printf(b, "complete -c pawl -l %s%s\n", options[i].name, options[i].argument ? " -r" : "");
+            buf_printf(b, "complete -c pawl -l %s%s\n", options[i].name,
+                       options[i].argument ? " -r" : "");
         buf_put_str(b, STR("complete -c pawl -f -a '(pawl list -q 2>/dev/null)'\n"));
         return;
     }
@@ -360,7 +441,8 @@ void opts_put_completion(struct buf *b, struct str shell, bool *known)
         buf_printf(b, "%s ", commands[i].name);
     for (uint32_t i = 0; i < OPTION_COUNT; i++)
         buf_printf(b, "--%s ", options[i].name);
-    buf_put_str(b, STR("\"\n    [ \"$COMP_CWORD\" -gt 0 ] && words=\"$words $(pawl list -q 2>/dev/null)\"\n"
-                       "    COMPREPLY=($(compgen -W \"$words\" -f -- \"${COMP_WORDS[COMP_CWORD]}\"))\n}\n"
-                       "complete -o filenames -F _pawl pawl\n"));
+    buf_put_str(
+        b, STR("\"\n    [ \"$COMP_CWORD\" -gt 0 ] && words=\"$words $(pawl list -q 2>/dev/null)\"\n"
+               "    COMPREPLY=($(compgen -W \"$words\" -f -- \"${COMP_WORDS[COMP_CWORD]}\"))\n}\n"
+               "complete -o filenames -F _pawl pawl\n"));
 }
