@@ -54,12 +54,12 @@ static void put_summary(struct buf *b, const struct event *e)
 {
     const struct event_counts *c = &e->counts;
     buf_put_str(b, STR("{\"event\":\"summary\","));
-    if (e->asking)
-        buf_printf(b, "\"would_run\":%u,\"would_restore\":%u,\"may_run\":%u,\"up_to_date\":%u,\"skipped\":%u,\"failed\":%u",
-                   c->would_run, c->would_restore, c->may_run, c->up_to_date, c->skipped, c->failed);
-    else
-        buf_printf(b, "\"ran\":%u,\"restored\":%u,\"up_to_date\":%u,\"skipped\":%u,\"failed\":%u", c->ran, c->restored,
-                   c->up_to_date, c->skipped, c->failed);
+    buf_printf(b, "\"ran\":%u,\"restored\":%u,\"up_to_date\":%u,\"skipped\":%u,\"failed\":%u",
+               c->ran, c->restored, c->up_to_date, c->skipped, c->failed);
+    if (e->asking) {
+        buf_printf(b, ",\"would_run\":%u,\"would_restore\":%u,\"may_run\":%u", c->would_run,
+                   c->would_restore, c->may_run);
+    }
     buf_put_str(b, STR(",\"seconds\":"));
     put_seconds(b, e->duration_ns);
     buf_put_str(b, STR("}\n"));
