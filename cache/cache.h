@@ -14,10 +14,10 @@
 struct cache;
 
 struct cache_options {
-    struct str dir;       /* the cache's folder; made with mode 0700 if absent */
-    uint8_t hint[8];      /* of the pipeline's name */
-    bool read_only;       /* restore, never store */
-    uint64_t max_bytes;   /* 0: no bound; else a build's end collects down to it */
+    struct str dir;     /* the cache's folder; made with mode 0700 if absent */
+    uint8_t hint[8];    /* of the pipeline's name */
+    bool read_only;     /* restore, never store */
+    uint64_t max_bytes; /* 0: no bound; else a build's end collects down to it */
 };
 
 /* $PAWL_CACHE_DIR, else $XDG_CACHE_HOME/pawl, else $HOME/.cache/pawl; STR_NONE if none is set and absolute. */
@@ -42,15 +42,16 @@ uint32_t cache_lookup(struct cache *c, struct arena *a, const struct digest *fin
 
 /* [any] Puts all outputs in place below root, or none; verifies each byte before. Existing files at the
  * outputs' paths are replaced. false: some byte is absent or garbled (a miss, told in notes once). */
-bool cache_restore(const struct cache *c, const struct cache_hit *hit, int root, struct diags *notes);
+bool cache_restore(const struct cache *c, const struct cache_hit *hit, int root,
+                   struct diags *notes);
 /* [any] Reads a blob or list of the hit (its log) whole, at most limit bytes. */
-bool cache_read(const struct cache *c, const struct cache_hit *hit, const struct ref *ref, size_t limit,
-                struct buf *out, struct diags *notes);
+bool cache_read(const struct cache *c, const struct cache_hit *hit, const struct ref *ref,
+                size_t limit, struct buf *out, struct diags *notes);
 
 /* Takes the outputs from below root, where they must still be what r says, and the log (path from root, may
  * be empty; sets r->log). The result is durable once cache_committed() has reached *sequence. */
-bool cache_store(struct cache *c, struct record *r, int root, struct str log_path, uint64_t *sequence,
-                 struct diags *notes);
+bool cache_store(struct cache *c, struct record *r, int root, struct str log_path,
+                 uint64_t *sequence, struct diags *notes);
 /* Commits what waits if a group is full or 1 s old; force: in any case. */
 bool cache_flush(struct cache *c, bool force, struct diags *notes);
 uint64_t cache_committed(const struct cache *c);
@@ -59,19 +60,21 @@ void cache_note_use(struct cache *c, const struct digest *fingerprint);
 
 /* Looking after it. Ages and bytes in the units named; zeros mean "as `format` says". */
 struct cache_gc_options {
-    int64_t keep_ms;      /* records that were neither made nor used for so long go */
-    uint64_t max_bytes;   /* least worth (rebuild time per byte) goes first, until the rest fits */
-    bool now;             /* no grace: running builds may miss */
+    int64_t keep_ms;    /* records that were neither made nor used for so long go */
+    uint64_t max_bytes; /* least worth (rebuild time per byte) goes first, until the rest fits */
+    bool now;           /* no grace: running builds may miss */
     bool dry_run;
 };
 struct cache_gc_report {
     uint64_t records_before, records_after, packs, condemned, dropped;
     uint64_t bytes_before, bytes_after, bytes_freed, bytes_condemned;
 };
-bool cache_gc(struct cache *c, const struct cache_gc_options *o, struct cache_gc_report *out, struct diags *notes);
+bool cache_gc(struct cache *c, const struct cache_gc_options *o, struct cache_gc_report *out,
+              struct diags *notes);
 
 struct cache_check_report {
-    uint64_t segments, bad_segments, packs, bad_packs, objects, bad_objects, records, records_without_bytes;
+    uint64_t segments, bad_segments, packs, bad_packs, objects, bad_objects, records,
+        records_without_bytes;
 };
 /* Reads and verifies everything. false: something is damaged (each told in notes). */
 bool cache_check(struct cache *c, struct cache_check_report *out, struct diags *notes);
@@ -82,6 +85,7 @@ struct cache_entry {
     bool complete;               /* all its bytes are here */
 };
 /* Each kept record, newest first. */
-bool cache_list(struct cache *c, void (*each)(void *context, const struct cache_entry *e), void *context, struct diags *notes);
+bool cache_list(struct cache *c, void (*each)(void *context, const struct cache_entry *e),
+                void *context, struct diags *notes);
 /* Merges small segments if there are many (by chance 1 in 16, or force). */
 bool cache_compact(struct cache *c, bool force, struct diags *notes);

@@ -20,7 +20,7 @@ enum { PERMISSIONS = 0777, EXECUTABLE = 0100 };
 struct scan {
     struct arena arena;
     const struct workers *until; /* NULL: it goes on to the end */
-    struct object_set *keep; /* NULL: objects are not wanted */
+    struct object_set *keep;     /* NULL: objects are not wanted */
     struct diags *d;
     struct digester walk;
     struct buf path; /* of what is looked at, for messages */

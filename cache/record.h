@@ -18,10 +18,11 @@ struct ref {
 bool ref_eq(const struct ref *x, const struct ref *y);
 
 struct record_output {
-    struct str path;      /* workspace-relative, normal */
-    uint32_t mode;        /* permission bits */
-    struct ref ref;       /* what is stored */
-    struct digest content; /* as a fingerprint sees it: ref.digest, for a tree with modes reduced to the x bit */
+    struct str path; /* workspace-relative, normal */
+    uint32_t mode;   /* permission bits */
+    struct ref ref;  /* what is stored */
+    struct digest
+        content; /* as a fingerprint sees it: ref.digest, for a tree with modes reduced to the x bit */
 };
 
 struct record_input { /* discovered while the step ran */
@@ -42,16 +43,16 @@ struct record_part {
 
 struct record {
     struct digest fingerprint;
-    int64_t success_ms;  /* since 1970, when the success was made */
+    int64_t success_ms; /* since 1970, when the success was made */
     int64_t duration_ms;
-    uint8_t hint[8];     /* first bytes of SHA-256 of the pipeline's name; never part of a lookup */
+    uint8_t hint[8]; /* first bytes of SHA-256 of the pipeline's name; never part of a lookup */
     struct record_output *outputs;
     struct record_metric *metrics;
     struct record_input *inputs;
     struct record_part *parts;
     uint32_t output_count, metric_count, input_count, part_count;
-    struct ref log;      /* REF_NONE: none */
-    struct str where;    /* where it ran, for people */
+    struct ref log;   /* REF_NONE: none */
+    struct str where; /* where it ran, for people */
     uint8_t salt[16];
 };
 

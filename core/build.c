@@ -2,18 +2,18 @@
 /* The loop: which steps are wanted, what is ready, who is told, and when it is over. */
 #include "core/build.h"
 
+#include "core/build_wanted.h"
+#include "core/building.h"
+#include "core/run/jobserver.h"
+#include "core/run/leftover.h"
+#include "core/run/local.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "core/build_wanted.h"
-#include "core/building.h"
-#include "core/run/jobserver.h"
-#include "core/run/leftover.h"
-#include "core/run/local.h"
 
 enum { LOAD_CHECK_MS = 500, TICK_MS = 100, ESTIMATE_NS = 1000 * 1000 * 1000, MARK_LIMIT = 4096 };
 #define LEFTOVER_PATIENCE_NS INT64_C(10000000000)
@@ -22,8 +22,10 @@ enum { LOAD_CHECK_MS = 500, TICK_MS = 100, ESTIMATE_NS = 1000 * 1000 * 1000, MAR
 static const uint16_t life_moves[] = {
     [LIFE_IDLE] = 1 << LIFE_WANTED,
     [LIFE_WANTED] = 1 << LIFE_READY | 1 << LIFE_SKIPPED,
-    [LIFE_READY] = 1 << LIFE_LOOKING | 1 << LIFE_DONE | 1 << LIFE_SKIPPED | 1 << LIFE_FAILED | 1 << LIFE_WANTED,
-    [LIFE_LOOKING] = 1 << LIFE_QUEUED | 1 << LIFE_DONE | 1 << LIFE_SKIPPED | 1 << LIFE_FAILED | 1 << LIFE_WANTED,
+    [LIFE_READY] = 1 << LIFE_LOOKING | 1 << LIFE_DONE | 1 << LIFE_SKIPPED | 1 << LIFE_FAILED
+                   | 1 << LIFE_WANTED,
+    [LIFE_LOOKING] =
+        1 << LIFE_QUEUED | 1 << LIFE_DONE | 1 << LIFE_SKIPPED | 1 << LIFE_FAILED | 1 << LIFE_WANTED,
     [LIFE_QUEUED] = 1 << LIFE_RUNNING | 1 << LIFE_SKIPPED | 1 << LIFE_FAILED,
     [LIFE_RUNNING] = 1 << LIFE_STORING | 1 << LIFE_QUEUED | 1 << LIFE_FAILED,
     [LIFE_STORING] = 1 << LIFE_DONE | 1 << LIFE_FAILED,
@@ -74,10 +76,11 @@ uint32_t build_file_number(struct building *b, file_id f)
 void build_forget_output(struct building *b, file_id output)
 {
     uint32_t number = build_file_number(b, output);
-    if (graph_file(b->graph, output)->flags & GRAPH_FILE_DIR)
+    if (graph_file(b->graph, output)->flags & GRAPH_FILE_DIR) {
         observe_forget_tree(b->observe, number);
-    else
+    } else {
         observe_forget(b->observe, number);
+    }
 }
 
 struct task *task_open(struct building *b, step_id s)
@@ -137,9 +140,10 @@ static void remember_run_step(struct building *b, const struct graph_step *step,
         return;
     x->metrics = ARENA_ARRAY(b->arena, struct record_metric, r->metric_count);
     x->metric_count = r->metric_count;
-    for (uint32_t i = 0; i < r->metric_count; i++)
+    for (uint32_t i = 0; i < r->metric_count; i++) {
         x->metrics[i] = (struct record_metric){str_copy(b->arena, r->metrics[i].name),
                                                str_copy(b->arena, r->metrics[i].text)};
+    }
 }
 
 static void skip_later(struct building *b, step_id s, step_id cause, bool failed)
@@ -188,12 +192,13 @@ static void release_dependents(struct building *b, step_id s, const struct endin
         struct life_of *l = &b->lives[edge->step.i];
         if (l->life != LIFE_WANTED || l->only)
             continue;
-        if (e->life == LIFE_FAILED)
+        if (e->life == LIFE_FAILED) {
             skip_later(b, edge->step, s, true);
-        else if (e->life == LIFE_SKIPPED && edge->kind == GRAPH_NEED)
+        } else if (e->life == LIFE_SKIPPED && edge->kind == GRAPH_NEED) {
             skip_later(b, edge->step, s, false);
-        else
+        } else {
             step_arrived(b, edge->step);
+        }
     }
 }
 
@@ -239,7 +244,8 @@ void build_end_step(struct building *b, step_id s, struct task *t, const struct 
 
 void build_fail_step(struct task *t, struct str reason)
 {
-    struct ending e = {.life = LIFE_FAILED, .result = EVENT_FAILED, .reason = reason, .exit_status = -1};
+    struct ending e = {
+        .life = LIFE_FAILED, .result = EVENT_FAILED, .reason = reason, .exit_status = -1};
     if (reason.n == 0 && t->diags.all.n > 0)
         e.reason = t->diags.all.at[0].message;
     build_end_step(t->building, t->step, t, &e);
@@ -269,9 +275,10 @@ static void move_lives(struct building *b, const struct graph *old, struct arena
         if (old_lives[i].task)
             old_lives[i].task->step = old_lives[i].task->grant.step = to;
     }
-    for (uint32_t i = 0; i < g->step_count; i++)
+    for (uint32_t i = 0; i < g->step_count; i++) {
         if (b->lives[i].number == 0)
             wanted_number(b, (step_id){i});
+    }
     b->graph = g;
     sched_move(b->sched, b->arena, g, map);
 }
@@ -279,9 +286,10 @@ static void move_lives(struct building *b, const struct graph *old, struct arena
 /* Turns begun under an older graph hold texts of it until they end. */
 static void drop_old_graphs(struct building *b, bool over)
 {
-    for (uint32_t i = 0; i < b->graph->step_count && !over; i++)
+    for (uint32_t i = 0; i < b->graph->step_count && !over; i++) {
         if (b->lives[i].task)
             return;
+    }
     while (b->old_graphs.n > 0)
         pipeline_drop(&b->old_graphs.at[--b->old_graphs.n]);
 }
@@ -309,7 +317,8 @@ static bool fan_out_after(struct building *b, step_id s)
     const struct graph_step *step = graph_step(b->graph, s);
     for (uint32_t i = 0; i < step->outputs.n; i++) {
         file_id f = b->graph->outputs[step->outputs.first + i].file;
-        if (!(graph_file(b->graph, f)->flags & GRAPH_FILE_DIR) || !pipeline_wants_listing(b->pipeline, f))
+        if (!(graph_file(b->graph, f)->flags & GRAPH_FILE_DIR)
+            || !pipeline_wants_listing(b->pipeline, f))
             continue;
         fan_out(b, f);
         return true;
@@ -381,10 +390,11 @@ static bool take_token(struct building *b)
         return true;
     bool got = jobserver_acquire(js);
     if (got == b->token_awaited && jobserver_fd(js) >= 0) {
-        if (got)
+        if (got) {
             loop_drop_fd(b->loop, jobserver_fd(js));
-        else
+        } else {
             loop_add_fd(b->loop, jobserver_fd(js), 1 /* POLLIN */, on_token, b);
+        }
         b->token_awaited = !got;
     }
     return got;
@@ -407,10 +417,13 @@ static void start_queued(struct building *b)
     while (next_to_start(b, &grant)) {
         struct task *t = b->lives[grant.step.i].task;
         t->grant = grant;
-        if (grant.beyond_means && t->attempt == 0)
-            build_notice(b, "beyond-means", true,
-                         str_printf(&t->arena, "'%.*s' wants more cpus or memory than there are: it runs alone",
-                                    STR_ARG(graph_text(b->graph, graph_step(b->graph, t->step)->name))));
+        if (grant.beyond_means && t->attempt == 0) {
+            build_notice(
+                b, "beyond-means", true,
+                str_printf(&t->arena,
+                           "'%.*s' wants more cpus or memory than there are: it runs alone",
+                           STR_ARG(graph_text(b->graph, graph_step(b->graph, t->step)->name))));
+        }
         execute_start(t);
     }
 }
@@ -460,9 +473,10 @@ static void tick(struct building *b)
 /* Interrupted: once no finished step is waiting for its hashes, the rest of them is of no use. */
 static void cut_hashing_short(struct building *b)
 {
-    for (uint32_t i = 0; i < b->graph->step_count; i++)
+    for (uint32_t i = 0; i < b->graph->step_count; i++) {
         if (b->lives[i].life == LIFE_RUNNING || b->lives[i].life == LIFE_STORING)
             return;
+    }
     workers_cancel(b->workers);
 }
 
@@ -493,15 +507,19 @@ static void end_leftovers(struct building *b)
     struct arena scratch = {0};
     struct str mark;
     uint32_t ended;
-    if (b->options->mode == BUILD_ASK || !file_read_quiet(&scratch, b->root, BUILD_JOBS_NOTE, MARK_LIMIT, &mark))
+    if (b->options->mode == BUILD_ASK
+        || !file_read_quiet(&scratch, b->root, BUILD_JOBS_NOTE, MARK_LIMIT, &mark))
         return;
     bool all = mark.n == 0 || leftover_end(mark, LEFTOVER_PATIENCE_NS, &ended);
     if (all)
         (void)file_remove(b->root, BUILD_JOBS_NOTE);
-    if (mark.n && (ended || !all))
-        build_notice(b, "leftover", true,
-                     str_printf(&scratch, "the last build here was killed: %u of its processes still ran, and %s", ended,
-                                all ? "were ended" : "some cannot be ended"));
+    if (mark.n && (ended || !all)) {
+        build_notice(
+            b, "leftover", true,
+            str_printf(&scratch,
+                       "the last build here was killed: %u of its processes still ran, and %s",
+                       ended, all ? "were ended" : "some cannot be ended"));
+    }
     arena_free(&scratch);
 }
 
@@ -525,9 +543,11 @@ static bool open_machinery(struct building *b)
     }
     b->platform = fingerprint_platform(b->arena);
     loop_add_fd(b->loop, workers_fd(b->workers), 1 /* POLLIN */, on_workers, b);
-    (void)(loop_add_signal(b->loop, SIGINT, on_signal, b) && loop_add_signal(b->loop, SIGTERM, on_signal, b)
+    (void)(loop_add_signal(b->loop, SIGINT, on_signal, b)
+           && loop_add_signal(b->loop, SIGTERM, on_signal, b)
            && (is_ignored(SIGHUP) || loop_add_signal(b->loop, SIGHUP, on_signal, b)));
-    b->observe = observe_make(b->arena, b->root, b->state, b->workers, look_file_ready, b, b->diags);
+    b->observe =
+        observe_make(b->arena, b->root, b->state, b->workers, look_file_ready, b, b->diags);
     if (o->no_cache || o->cache_dir.n == 0)
         return true;
     struct cache_options co = {.dir = o->cache_dir, .read_only = o->mode == BUILD_ASK};
@@ -605,9 +625,10 @@ static void add_run(struct building *b, struct arena *a)
     r->targets = buf_str(&targets);
     r->params = ARENA_ARRAY(a, struct record_metric, g->param_count + 1);
     r->param_count = g->param_count;
-    for (uint32_t i = 0; i < g->param_count; i++)
+    for (uint32_t i = 0; i < g->param_count; i++) {
         r->params[i] = (struct record_metric){graph_text(g, g->params[i].name),
                                               graph_text(g, g->params[i].value.bytes)};
+    }
     r->steps = ordered_run_steps(b, a);
     r->step_count = b->run_steps.n;
     r->ran = b->counts.ran;
@@ -644,8 +665,9 @@ static enum build_result run_build(struct building *b)
     return b->counts.failed ? BUILD_FAILED : BUILD_DONE;
 }
 
-enum build_result build_pipeline(struct pipeline *p, struct state *state, const struct build_options *o,
-                                 struct listener *listener, struct diags *d)
+enum build_result build_pipeline(struct pipeline *p, struct state *state,
+                                 const struct build_options *o, struct listener *listener,
+                                 struct diags *d)
 {
     struct arena arena = {0};
     struct building b = {.pipeline = p,

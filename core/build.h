@@ -19,30 +19,32 @@ struct build_options {
     enum build_mode mode;
     const struct str *targets;
     uint32_t target_count;
-    const struct str *only;    /* --only: these steps' inputs are taken as they lie there */
+    const struct str *only; /* --only: these steps' inputs are taken as they lie there */
     uint32_t only_count;
-    const struct str *rerun;   /* --rerun */
+    const struct str *rerun; /* --rerun */
     uint32_t rerun_count;
-    uint32_t jobs;             /* -j; 0: one for each CPU */
-    double max_load;           /* -l; 0: none */
-    uint32_t keep_going;       /* -k: go on until so many have failed; 0 for ever */
-    struct jobserver *jobserver; /* GNU make's, whose tokens stand for job slots; NULL: none. Borrowed */
+    uint32_t jobs;       /* -j; 0: one for each CPU */
+    double max_load;     /* -l; 0: none */
+    uint32_t keep_going; /* -k: go on until so many have failed; 0 for ever */
+    struct jobserver
+        *jobserver; /* GNU make's, whose tokens stand for job slots; NULL: none. Borrowed */
     bool no_cache, no_remote;
-    bool explain;              /* events carry all changes of a step's parts, not only a reason */
-    struct str cache_dir;      /* empty: none to be had */
-    struct str root_path;      /* absolute, for people and for processes */
+    bool explain;         /* events carry all changes of a step's parts, not only a reason */
+    struct str cache_dir; /* empty: none to be had */
+    struct str root_path; /* absolute, for people and for processes */
     char *const *environment;
 };
 
 enum build_result {
     BUILD_DONE,
-    BUILD_FAILED,      /* a step failed */
-    BUILD_WRONG,       /* the command line or the Pipelinefile; nothing was run */
-    BUILD_UNUSABLE,    /* the workspace */
+    BUILD_FAILED,   /* a step failed */
+    BUILD_WRONG,    /* the command line or the Pipelinefile; nothing was run */
+    BUILD_UNUSABLE, /* the workspace */
     BUILD_INTERRUPTED,
 };
 
 /* Brings the targets up to date. Takes the workspace's lock while it runs (not for BUILD_ASK). Errors that belong
  * to no step go to d; warnings are told as notices. */
-enum build_result build_pipeline(struct pipeline *p, struct state *state, const struct build_options *o,
-                                 struct listener *listener, struct diags *d);
+enum build_result build_pipeline(struct pipeline *p, struct state *state,
+                                 const struct build_options *o, struct listener *listener,
+                                 struct diags *d);

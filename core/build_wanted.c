@@ -2,12 +2,12 @@
 /* From targets to wanted steps, with everything checked that would make starting a mistake. */
 #include "core/build_wanted.h"
 
+#include "core/building.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "core/building.h"
 
 void wanted_number(struct building *b, step_id s)
 {
@@ -19,9 +19,10 @@ void wanted_number(struct building *b, step_id s)
 
 bool wanted_probes_running(const struct building *b)
 {
-    for (uint32_t i = 0; i < b->graph->probe_count; i++)
+    for (uint32_t i = 0; i < b->graph->probe_count; i++) {
         if (b->probes[i].state == PROBE_RUNNING)
             return true;
+    }
     return false;
 }
 
@@ -70,9 +71,10 @@ static bool select_targets(struct building *b, struct diags *d)
     for (uint32_t i = 0; ok && i < list.n; i++)
         want(b, list.at[i]);
     arena_free(&scratch);
-    for (uint32_t i = 0; ok && i < b->graph->step_count; i++)
+    for (uint32_t i = 0; ok && i < b->graph->step_count; i++) {
         if (b->lives[i].only || (b->lives[i].rerun && o->only_count == 0))
             want(b, (step_id){i});
+    }
     return ok;
 }
 
@@ -85,9 +87,10 @@ static void want_needs(struct building *b)
         if (b->lives[i].life == LIFE_IDLE || b->lives[i].only)
             continue;
         const struct grange needs = g->steps[i].needs;
-        for (uint32_t n = 0; n < needs.n; n++)
+        for (uint32_t n = 0; n < needs.n; n++) {
             if (g->edges[needs.first + n].kind == GRAPH_NEED)
                 want(b, g->edges[needs.first + n].step);
+        }
     }
 }
 
@@ -135,7 +138,8 @@ static bool check_inputs(struct building *b, const struct graph_step *s, struct 
     for (uint32_t i = 0; i < s->inputs.n; i++) {
         const struct graph_input *in = &b->graph->inputs[s->inputs.first + i];
         if (graph_file(b->graph, in->file)->flags & GRAPH_FILE_S3)
-            return not_supported(b, in->span, d, "an input in S3", "use a local copy of the data for now");
+            return not_supported(b, in->span, d, "an input in S3",
+                                 "use a local copy of the data for now");
     }
     return true;
 }
@@ -145,14 +149,18 @@ static bool check_step(struct building *b, const struct graph_step *s, struct di
     if (s->command_kind == GRAPH_COMMAND_MAKE)
         return not_supported(b, s->command_span, d, "'make'", "call make in a 'run' for now");
     if (s->flags & GRAPH_STEP_TRACE)
-        return not_supported(b, s->span, d, "'trace true'", "declare what is read as 'in', or write a 'depfile'");
+        return not_supported(b, s->span, d, "'trace true'",
+                             "declare what is read as 'in', or write a 'depfile'");
     if (s->checkpoint.n > 0)
         return not_supported(b, s->span, d, "'checkpoint'", "leave it out for now");
-    if (s->executor != GRAPH_NONE && !str_eq(graph_text(b->graph, b->graph->executors[s->executor].kind), STR("local")))
-        return not_supported(b, s->span, d, "an executor other than 'local'", "leave 'on' out to run it here");
-    if (s->remote != GRAPH_REMOTE_OFF && b->graph->remote && !b->options->no_remote)
+    if (s->executor != GRAPH_NONE
+        && !str_eq(graph_text(b->graph, b->graph->executors[s->executor].kind), STR("local")))
+        return not_supported(b, s->span, d, "an executor other than 'local'",
+                             "leave 'on' out to run it here");
+    if (s->remote != GRAPH_REMOTE_OFF && b->graph->remote && !b->options->no_remote) {
         return not_supported(b, b->graph->remote->span, d, "a remote cache",
                              "'--no-remote' builds with the local cache alone");
+    }
     return check_inputs(b, s, d);
 }
 
@@ -161,11 +169,12 @@ static bool count_gpus(struct building *b, struct diags *d);
 static bool check_means(struct building *b, struct diags *d)
 {
     uint32_t most = 0, who = 0;
-    for (uint32_t i = 0; i < b->graph->step_count; i++)
+    for (uint32_t i = 0; i < b->graph->step_count; i++) {
         if (b->lives[i].life == LIFE_WANTED && b->graph->steps[i].gpus > most) {
             most = b->graph->steps[i].gpus;
             who = i;
         }
+    }
     if (most == 0 || b->options->mode != BUILD_RUN)
         return true;
     if (!b->gpu_names && !count_gpus(b, d))
@@ -176,16 +185,18 @@ static bool check_means(struct building *b, struct diags *d)
     struct diag *e = diag_error(d, "not-enough-gpus", graph_span(b->graph, s->span, b->root, d),
                                 "'%.*s' wants %u GPUs and there are %u here",
                                 STR_ARG(graph_text(b->graph, s->name)), most, b->gpu_count);
-    diag_help(d, e, "GPUs are those in CUDA_VISIBLE_DEVICES, else those that 'nvidia-smi -L' lists");
+    diag_help(d, e,
+              "GPUs are those in CUDA_VISIBLE_DEVICES, else those that 'nvidia-smi -L' lists");
     return false;
 }
 
 static const char *environment_value(char *const *environment, const char *name)
 {
     size_t n = strlen(name);
-    for (; environment && *environment; environment++)
+    for (; environment && *environment; environment++) {
         if (strncmp(*environment, name, n) == 0 && (*environment)[n] == '=')
             return *environment + n + 1;
+    }
     return NULL;
 }
 
@@ -229,9 +240,10 @@ static bool count_gpus(struct building *b, struct diags *d)
 static bool check_wanted(struct building *b, struct diags *d)
 {
     bool ok = true;
-    for (uint32_t i = 0; i < b->graph->step_count; i++)
+    for (uint32_t i = 0; i < b->graph->step_count; i++) {
         if (b->lives[i].life == LIFE_WANTED)
             ok = check_step(b, &b->graph->steps[i], d) && ok;
+    }
     return ok && check_means(b, d);
 }
 
@@ -259,9 +271,10 @@ static bool observe_files(struct building *b, struct diags *d)
     }
     observe_many(b->observe, numbers, n);
     bool absent = false;
-    for (uint32_t f = 0; f < g->file_count && !absent; f++)
+    for (uint32_t f = 0; f < g->file_count && !absent; f++) {
         absent = b->file_numbers[f] != GRAPH_NONE && g->files[f].producer == GRAPH_NONE
                  && observe_look(b->observe, b->file_numbers[f])->sig.mode == 0;
+    }
     bool ok = true;
     if (absent) {
         uint8_t *wanted = ARENA_ARRAY(&scratch, uint8_t, g->step_count + 1);
@@ -307,9 +320,10 @@ int64_t wanted_remaining_ns(struct building *b)
     int64_t *paths = ARENA_ARRAY(&scratch, int64_t, b->graph->step_count + 1);
     int64_t longest = 0;
     find_paths(b, paths);
-    for (uint32_t i = 0; i < b->graph->step_count; i++)
+    for (uint32_t i = 0; i < b->graph->step_count; i++) {
         if (paths[i] > longest)
             longest = paths[i];
+    }
     arena_free(&scratch);
     return longest;
 }
@@ -335,7 +349,8 @@ static bool make_sched(struct building *b)
 {
     uint64_t pages = (uint64_t)sysconf(_SC_PHYS_PAGES), page = (uint64_t)sysconf(_SC_PAGESIZE);
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
-    struct sched_limits limits = {.jobs = b->options->jobs ? b->options->jobs : (uint32_t)(cpus > 0 ? cpus : 1),
+    struct sched_limits limits = {.jobs = b->options->jobs ? b->options->jobs
+                                                           : (uint32_t)(cpus > 0 ? cpus : 1),
                                   .cpus = cpus > 0 ? (double)cpus : 1,
                                   .memory_bytes = pages * page,
                                   .gpu_count = b->gpu_count,
@@ -347,8 +362,8 @@ static bool make_sched(struct building *b)
 static bool want_all(struct building *b, struct diags *d)
 {
     const struct build_options *o = b->options;
-    if (!mark(b, o->only, o->only_count, d, mark_only) || !mark(b, o->rerun, o->rerun_count, d, mark_rerun)
-        || !select_targets(b, d))
+    if (!mark(b, o->only, o->only_count, d, mark_only)
+        || !mark(b, o->rerun, o->rerun_count, d, mark_rerun) || !select_targets(b, d))
         return false;
     want_needs(b);
     return check_wanted(b, d) && observe_files(b, d);

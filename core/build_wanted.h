@@ -3,9 +3,9 @@
  * first look at all their files. */
 #pragma once
 
-#include <stdbool.h>
-
 #include "core/graph.h"
+
+#include <stdbool.h>
 
 struct building;
 

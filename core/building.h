@@ -128,38 +128,38 @@ struct building {
     struct runner *runner;
     struct sched *sched;
     struct observe *observe;
-    struct cache *cache;   /* NULL: none */
+    struct cache *cache; /* NULL: none */
     int root;
 
-    struct life_of *lives; /* one for each step */
+    struct life_of *lives;   /* one for each step */
     VEC(uint32_t) by_number; /* step of each number */
     uint32_t *file_numbers; /* observe's number of each graph file; GRAPH_NONE: not asked for yet */
-    VEC(step_id) ready;    /* a queue: ready_from .. n */
+    VEC(step_id) ready;     /* a queue: ready_from .. n */
     uint32_t ready_from;
     VEC(struct skip) skips;
-    bool draining;         /* skips is being worked off further up the stack */
-    int64_t *paths;        /* sched_paths */
+    bool draining;  /* skips is being worked off further up the stack */
+    int64_t *paths; /* sched_paths */
     struct probe_life *probes;
-    struct str platform;    /* asked of the system once */
+    struct str platform; /* asked of the system once */
     struct str *gpu_names;
     uint32_t gpu_count;
-    bool fans_out;         /* the graph has listings or awaits some */
+    bool fans_out; /* the graph has listings or awaits some */
     VEC(struct pipeline_old) old_graphs;
 
     struct event_counts counts;
     uint32_t wanted, ended;
-    bool token_awaited;    /* a queued step lacks nothing but a token of make's jobserver */
-    uint32_t pausing;      /* steps that wait before another try */
-    bool stopping;         /* start nothing more */
+    bool token_awaited; /* a queued step lacks nothing but a token of make's jobserver */
+    uint32_t pausing;   /* steps that wait before another try */
+    bool stopping;      /* start nothing more */
     bool interrupted;
-    bool wrong;            /* a fan-out's graph has errors */
-    uint32_t interrupts;   /* how often the person asked */
-    bool jobs_noted;       /* BUILD_JOBS_NOTE says that jobs of this build may be running */
+    bool wrong;          /* a fan-out's graph has errors */
+    uint32_t interrupts; /* how often the person asked */
+    bool jobs_noted;     /* BUILD_JOBS_NOTE says that jobs of this build may be running */
     int64_t started_ns;
-    int64_t estimated_ns;  /* monotonic: when listeners were last told what is left */
+    int64_t estimated_ns; /* monotonic: when listeners were last told what is left */
     struct state_run run;
     VEC(struct run_step) run_steps;
-    uint64_t committed;    /* cache_committed, as last told by the lane */
+    uint64_t committed; /* cache_committed, as last told by the lane */
     VEC(struct awaiting) awaiting;
 };
 
@@ -177,7 +177,8 @@ struct ending {
     bool unknown;    /* asked only: dependents can't be decided */
 };
 void build_end_step(struct building *b, step_id s, struct task *t, const struct ending *e);
-void build_fail_step(struct task *t, struct str reason); /* reason empty: the task's first diagnostic */
+void build_fail_step(struct task *t,
+                     struct str reason); /* reason empty: the task's first diagnostic */
 void build_notice(struct building *b, const char *code, bool warning, struct str text);
 /* Tells what the cache noted since the last call. */
 void build_tell_notes(struct building *b, const struct diags *notes);
@@ -187,22 +188,25 @@ uint32_t build_file_number(struct building *b, file_id f);
 struct value_reader build_reader(struct task *t);
 
 /* look.c */
-void look_at(struct building *b, step_id s);  /* READY → … */
-void look_again(struct task *t);              /* something that it waited for is there */
-bool look_text(struct task *t, const struct gexpr *e, struct str *out); /* as it prints; argv: words ended by NUL */
+void look_at(struct building *b, step_id s); /* READY → … */
+void look_again(struct task *t);             /* something that it waited for is there */
+bool look_text(struct task *t, const struct gexpr *e,
+               struct str *out); /* as it prints; argv: words ended by NUL */
 void look_probe_done(struct probe_life *p);
 void look_file_ready(void *context, uint32_t number); /* an observe_function */
 
 /* execute.c */
-void execute_start(struct task *t);           /* QUEUED → RUNNING, with task.grant taken */
-void execute_outputs_failed(struct task *t);  /* it ended well, but its outputs are not what was declared */
-void execute_end_all(struct building *b);     /* interrupt: pauses end too */
+void execute_start(struct task *t); /* QUEUED → RUNNING, with task.grant taken */
+void execute_outputs_failed(
+    struct task *t); /* it ended well, but its outputs are not what was declared */
+void execute_end_all(struct building *b);                           /* interrupt: pauses end too */
 struct str execute_log_path(struct arena *a, struct str step_name); /* workspace-relative */
 void execute_probe(struct building *b, uint32_t probe, uint32_t waiter);
 
 /* settle.c */
-void settle_begin(struct task *t);            /* the command ended well */
+void settle_begin(struct task *t); /* the command ended well */
 void settle_restored(struct task *t, const struct record *r, int64_t restore_began_ns);
-void settle_pending(struct building *b);      /* results of earlier builds that never reached the cache */
+void settle_pending(
+    struct building *b); /* results of earlier builds that never reached the cache */
 void settle_look_again(struct task *t);
-void settle_flush(struct building *b);        /* at the end: commit all */
+void settle_flush(struct building *b); /* at the end: commit all */

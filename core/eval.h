@@ -7,26 +7,29 @@
 
 /* The names of the files in an output folder, known once its step is done (late fan-out). */
 struct eval_listing {
-    struct str dir;          /* workspace-relative */
-    struct str *files;       /* relative to dir, sorted; all files below it */
+    struct str dir;    /* workspace-relative */
+    struct str *files; /* relative to dir, sorted; all files below it */
     uint32_t count;
 };
 
-struct eval_param { struct str name, value; };
+struct eval_param {
+    struct str name, value;
+};
 
 struct eval_options {
-    int root;                        /* the workspace's folder */
-    struct str file;                 /* the Pipelinefile, as it is to be shown and relative to the root */
-    struct str root_name;            /* the folder's own name, for a pipeline without one */
+    int root;             /* the workspace's folder */
+    struct str file;      /* the Pipelinefile, as it is to be shown and relative to the root */
+    struct str root_name; /* the folder's own name, for a pipeline without one */
     const struct eval_param *params; /* -p, in order; the last of one name wins */
     uint32_t param_count;
-    char *const *environment;        /* as environ */
+    char *const *environment; /* as environ */
     const struct eval_listing *listings;
     uint32_t listing_count;
 };
 
 /* Evaluates; the graph's image lies in a. false with diagnostics (several in one go). */
-bool eval_pipeline(const struct eval_options *o, struct arena *a, struct graph *out, struct diags *d);
+bool eval_pipeline(const struct eval_options *o, struct arena *a, struct graph *out,
+                   struct diags *d);
 
 /* Each source that a wanted step (NULL: any) reads must be there: "missing-input", at its place, with the nearest name. */
 bool eval_check_sources(const struct graph *g, int root, const uint8_t *wanted, struct diags *d);

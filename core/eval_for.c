@@ -418,7 +418,8 @@ static struct step_index *find_index(struct eval *e, struct step_def *step, uint
     return x;
 }
 
-static bool may_match(const struct value *variables, uint32_t known, const struct value *const *keys)
+static bool may_match(const struct value *variables, uint32_t known,
+                      const struct value *const *keys)
 {
     for (uint32_t k = 0; keys && k < known; k++) {
         if (keys[k] && !value_eq(keys[k], &variables[k])) {

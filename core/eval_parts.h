@@ -40,13 +40,13 @@ struct target {
     struct step_def *step;     /* STEPS */
     const uint32_t *instances; /* STEPS: numbers */
     uint32_t count;
-    bool selected;           /* by [ ] */
-    bool single;             /* one instance is meant, not a list of one */
+    bool selected;                    /* by [ ] */
+    bool single;                      /* one instance is meant, not a list of one */
     const struct value_refs *folders; /* STEPS: what asking for a list of them waits for */
-    struct ast_name output;  /* STEPS: step.output; may be empty */
-    struct def *def;         /* SPACE, GROUP, TREE, VALUE */
-    const struct json *tree; /* TREE */
-    struct str key;          /* TREE: "params.train" */
+    struct ast_name output;           /* STEPS: step.output; may be empty */
+    struct def *def;                  /* SPACE, GROUP, TREE, VALUE */
+    const struct json *tree;          /* TREE */
+    struct str key;                   /* TREE: "params.train" */
     struct span span;
 };
 /* What the expression names, if it is no value: kind TARGET_NONE otherwise. false: an error. */

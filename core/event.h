@@ -7,31 +7,34 @@
 struct part_change;
 
 enum event_result { /* of a step; names by event_result_name */
-    EVENT_UP_TO_DATE,
-    EVENT_RESTORED,
-    EVENT_RAN,
-    EVENT_SKIPPED,
-    EVENT_FAILED,
-    EVENT_WOULD_RUN, /* status and -n */
-    EVENT_WOULD_RESTORE,
-    EVENT_MAY_RUN,
+                    EVENT_UP_TO_DATE,
+                    EVENT_RESTORED,
+                    EVENT_RAN,
+                    EVENT_SKIPPED,
+                    EVENT_FAILED,
+                    EVENT_WOULD_RUN, /* status and -n */
+                    EVENT_WOULD_RESTORE,
+                    EVENT_MAY_RUN,
 };
 
 enum event_kind {
     EVENT_BUILD_BEGIN, /* totals, once the wanted steps are known; again if a fan-out adds some */
     EVENT_STEP_START,  /* its command was started (again with try > 1) */
     EVENT_STEP_END,
-    EVENT_NOTICE,      /* one line about the cache, a retry, a changed input */
-    EVENT_SUMMARY,     /* last */
+    EVENT_NOTICE,  /* one line about the cache, a retry, a changed input */
+    EVENT_SUMMARY, /* last */
 };
 
-struct event_counts { uint32_t ran, restored, up_to_date, skipped, failed, would_run, would_restore, may_run; };
+struct event_counts {
+    uint32_t ran, restored, up_to_date, skipped, failed, would_run, would_restore, may_run;
+};
 
 struct event {
     enum event_kind kind;
-    int64_t at_ns;            /* realtime */
+    int64_t at_ns; /* realtime */
     /* steps */
-    uint32_t step;            /* the step's number in this build: one step keeps it, whatever the graph becomes */
+    uint32_t
+        step; /* the step's number in this build: one step keeps it, whatever the graph becomes */
     struct str name;
     struct str about;
     enum event_result result; /* STEP_END */
@@ -40,10 +43,11 @@ struct event {
     int64_t expected_ns;      /* from the last run; 0 unknown */
     int64_t saved_ns;         /* STEP_END: what a skip or restore saved, by the recorded duration */
     struct str reason;        /* "param max_depth: 5 -> 6"; why it ran, was skipped, failed */
-    struct str command;       /* STEP_START and a failed STEP_END: as it is run, secrets never in it */
-    struct str log_path;      /* STEP_END: workspace-relative; empty: printed nothing */
-    int exit_status;          /* failed STEP_END: of the command; -1: none */
-    const struct part_change *changes; /* STEP_END: what differs from the last success (core/fingerprint.h) */
+    struct str command;  /* STEP_START and a failed STEP_END: as it is run, secrets never in it */
+    struct str log_path; /* STEP_END: workspace-relative; empty: printed nothing */
+    int exit_status;     /* failed STEP_END: of the command; -1: none */
+    const struct part_change
+        *changes; /* STEP_END: what differs from the last success (core/fingerprint.h) */
     uint32_t change_count;
     bool has_metrics;
     /* notice */
@@ -51,16 +55,18 @@ struct event {
     struct str text;
     bool warning;
     /* totals and summary */
-    uint32_t wanted;          /* BUILD_BEGIN: wanted steps */
-    int64_t remaining_ns;     /* BUILD_BEGIN: estimate from past durations on the longest path; 0 unknown */
+    uint32_t wanted; /* BUILD_BEGIN: wanted steps */
+    int64_t
+        remaining_ns; /* BUILD_BEGIN: estimate from past durations on the longest path; 0 unknown */
     struct event_counts counts;
-    bool asking;              /* status or -n: nothing is run */
+    bool asking; /* status or -n: nothing is run */
 };
 
 /* Told of each event in order, on the build's thread. */
 struct listener {
     void (*tell)(struct listener *self, const struct event *e);
-    void (*tick)(struct listener *self); /* about ten times a second while something runs; may be NULL */
+    void (*tick)(
+        struct listener *self); /* about ten times a second while something runs; may be NULL */
 };
 
 const char *event_result_name(enum event_result r); /* "up_to_date", … */

@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* Running: a step's place is made ready, its command started, tried again, and its end seen to. Probes too. */
-#include <stdlib.h>
-#include <string.h>
-#include <unistd.h>
-
 #include "core/building.h"
 #include "core/run/command.h"
 #include "core/run/jobserver.h"
 #include "core/run/local.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 enum { LOG_NAME_BYTES = 80, PROBE_TEXT_LIMIT = 1 << 20 };
 
@@ -17,11 +17,13 @@ struct str execute_log_path(struct arena *a, struct str step_name)
     size_t n = step_name.n < LOG_NAME_BYTES ? step_name.n : LOG_NAME_BYTES;
     for (size_t i = 0; i < n; i++) {
         unsigned char c = (unsigned char)step_name.s[i];
-        bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
+        bool plain =
+            (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_';
         name[i] = plain ? (char)c : '-';
     }
     name[n] = '\0';
-    return str_printf(a, ".pawl/logs/%s-%08x.log", name, (unsigned)(str_hash(step_name) & 0xffffffffu));
+    return str_printf(a, ".pawl/logs/%s-%08x.log", name,
+                      (unsigned)(str_hash(step_name) & 0xffffffffu));
 }
 
 /* ---- the environment ---- */
@@ -40,14 +42,16 @@ static size_t name_bytes(const char *assignment)
 
 static void put_variable(struct environment *e, struct str name, struct str value, bool unset)
 {
-    for (uint32_t i = 0; i < e->at.n; i++)
+    for (uint32_t i = 0; i < e->at.n; i++) {
         if (name_bytes(e->at.at[i]) == name.n && memcmp(e->at.at[i], name.s, name.n) == 0) {
             e->at.at[i] = e->at.at[--e->at.n];
             break;
         }
-    if (!unset)
+    }
+    if (!unset) {
         *VEC_PUSH(e->arena, &e->at) =
             (char *)str_printf(e->arena, "%.*s=%.*s", STR_ARG(name), STR_ARG(value)).s;
+    }
 }
 
 static struct str params_json(struct task *t, const struct graph_step *s)
@@ -65,10 +69,11 @@ static struct str params_json(struct task *t, const struct graph_step *s)
             buf_put_str(&b, STR(","));
         str_put_json(&b, graph_text(g, p->name));
         buf_put_char(&b, ':');
-        if (p->flags & GRAPH_NAMED_TEXT)
+        if (p->flags & GRAPH_NAMED_TEXT) {
             str_put_json(&b, graph_text(g, p->value.bytes));
-        else
+        } else {
             buf_put_str(&b, graph_text(g, p->value.bytes));
+        }
     }
     buf_put_char(&b, '}');
     struct str text = count ? str_copy(&t->arena, buf_str(&b)) : STR_NONE;
@@ -80,9 +85,10 @@ static struct str gpu_list(struct task *t)
 {
     struct building *b = t->building;
     struct str list = STR("");
-    for (uint32_t i = 0; i < b->gpu_count; i++)
+    for (uint32_t i = 0; i < b->gpu_count; i++) {
         if (t->grant.gpus & (UINT64_C(1) << i))
             list = str_join3(&t->arena, list, list.n ? STR(",") : STR(""), b->gpu_names[i]);
+    }
     return list;
 }
 
@@ -118,7 +124,8 @@ static bool find_secrets(struct task *t, const struct graph_step *s)
         struct str name = graph_text(b->graph, b->graph->texts[s->secrets.first + i]);
         const char *value = command_env(b->options->environment, str_c(&t->arena, name));
         if (!value) {
-            struct diag *e = diag_error(&t->diags, "no-secret", graph_span(b->graph, s->span, b->root, &t->diags),
+            struct diag *e = diag_error(&t->diags, "no-secret",
+                                        graph_span(b->graph, s->span, b->root, &t->diags),
                                         "secret '%.*s' is not in the environment", STR_ARG(name));
             diag_help(&t->diags, e, "set it for this command: %.*s=… pawl build", STR_ARG(name));
             return false;
@@ -139,12 +146,15 @@ static bool clear_output(struct task *t, file_id f)
     struct str path = graph_path(b->graph, f);
     bool is_dir = graph_file(b->graph, f)->flags & GRAPH_FILE_DIR;
     struct str normal;
-    if (!path_normalise(&t->arena, path, &normal) || !str_eq(normal, path) || str_eq(path, STR("."))) {
-        diag_error(&t->diags, "outside-workspace", SPAN_NONE, "'%.*s' is not within the workspace", STR_ARG(path));
+    if (!path_normalise(&t->arena, path, &normal) || !str_eq(normal, path)
+        || str_eq(path, STR("."))) {
+        diag_error(&t->diags, "outside-workspace", SPAN_NONE, "'%.*s' is not within the workspace",
+                   STR_ARG(path));
         return false;
     }
     if (!file_remove_tree(b->root, path)
-        || !(is_dir ? file_make_dirs(b->root, path, 0777) : file_make_parents(b->root, path, 0777))) {
+        || !(is_dir ? file_make_dirs(b->root, path, 0777)
+                    : file_make_parents(b->root, path, 0777))) {
         diag_errno(&t->diags, "cannot-write", "cannot make room for output '%.*s'", STR_ARG(path));
         return false;
     }
@@ -154,12 +164,14 @@ static bool clear_output(struct task *t, file_id f)
 static bool is_input(struct task *t, const struct graph_step *s, file_id f)
 {
     const struct graph *g = t->building->graph;
-    for (uint32_t i = 0; i < s->inputs.n; i++)
+    for (uint32_t i = 0; i < s->inputs.n; i++) {
         if (g->inputs[s->inputs.first + i].file.i == f.i) {
-            diag_error(&t->diags, "own-output", graph_span(g, s->span, t->building->root, &t->diags),
-                       "'%.*s' is an input of this step, and its depfile", STR_ARG(graph_path(g, f)));
+            diag_error(
+                &t->diags, "own-output", graph_span(g, s->span, t->building->root, &t->diags),
+                "'%.*s' is an input of this step, and its depfile", STR_ARG(graph_path(g, f)));
             return true;
         }
+    }
     return false;
 }
 
@@ -223,15 +235,18 @@ static bool set_command(struct task *t, const struct graph_step *s, struct str *
         return false;
     *shown = command_text(t, s, command);
     char **argv;
-    if (s->command_kind == GRAPH_COMMAND_ARGV)
+    if (s->command_kind == GRAPH_COMMAND_ARGV) {
         t->job.argv = split_words(&t->arena, command);
-    else if (s->command_kind == GRAPH_COMMAND_SHELL && job_split_simple(&t->arena, command, &argv))
+    } else if (s->command_kind == GRAPH_COMMAND_SHELL
+               && job_split_simple(&t->arena, command, &argv)) {
         t->job.argv = argv;
-    else
+    } else {
         t->job.script = str_copy(&t->arena, command);
+    }
     struct str cwd = graph_text(b->graph, s->cwd);
     t->job.cwd = str_eq(cwd, STR(".")) ? NULL : str_c(&t->arena, cwd);
-    t->job.tmp = str_printf(&t->arena, "%.*s/.pawl/tmp/%u", STR_ARG(b->options->root_path), t->number).s;
+    t->job.tmp =
+        str_printf(&t->arena, "%.*s/.pawl/tmp/%u", STR_ARG(b->options->root_path), t->number).s;
     return true;
 }
 
@@ -292,7 +307,8 @@ static struct str failure_reason(struct task *t)
         return text;
     }
     if (o->signal)
-        return str_printf(&t->arena, "its command was ended by signal %d (%s)", o->signal, strsignal(o->signal));
+        return str_printf(&t->arena, "its command was ended by signal %d (%s)", o->signal,
+                          strsignal(o->signal));
     return str_printf(&t->arena, "its command ended with exit status %d", o->status);
 }
 
@@ -309,7 +325,8 @@ static void end_failed(struct task *t)
                        .duration_ns = t->job.outcome.duration_ns,
                        .command = command_text(t, s, command),
                        .log_path = log,
-                       .exit_status = t->job.outcome.signal ? 128 + t->job.outcome.signal : t->job.outcome.status};
+                       .exit_status = t->job.outcome.signal ? 128 + t->job.outcome.signal
+                                                            : t->job.outcome.status};
     build_end_step(b, t->step, t, &e);
 }
 
@@ -340,12 +357,14 @@ static void try_again(struct task *t, const struct graph_step *s)
 {
     struct building *b = t->building;
     uint32_t doublings = t->attempt - 1 < 30 ? t->attempt - 1 : 30;
-    int64_t pause = s->backoff_ns > INT64_MAX >> (doublings + 1) ? INT64_MAX / 4 : s->backoff_ns << doublings;
+    int64_t pause =
+        s->backoff_ns > INT64_MAX >> (doublings + 1) ? INT64_MAX / 4 : s->backoff_ns << doublings;
     struct arena scratch = {0};
     struct str reason = failure_reason(t);
     build_notice(b, "retry", true,
-                 str_printf(&scratch, "'%.*s': %.*s; try %u of %u follows", STR_ARG(graph_text(b->graph, s->name)),
-                            STR_ARG(reason), t->attempt + 1, s->retries + 1));
+                 str_printf(&scratch, "'%.*s': %.*s; try %u of %u follows",
+                            STR_ARG(graph_text(b->graph, s->name)), STR_ARG(reason), t->attempt + 1,
+                            s->retries + 1));
     arena_free(&scratch);
     b->pausing++;
     t->pause = loop_add_timer(b->loop, time_boot_ns() + pause, pause_over, t);
@@ -400,7 +419,8 @@ static void fail_step(struct task *t, const struct graph_step *s)
 
 static bool prepare(struct task *t, const struct graph_step *s, struct str *shown)
 {
-    t->job = (struct job){.context = t, .done = job_done, .timeout_ns = s->timeout_ns, .gpus = s->gpus};
+    t->job =
+        (struct job){.context = t, .done = job_done, .timeout_ns = s->timeout_ns, .gpus = s->gpus};
     if (!set_command(t, s, shown) || !find_secrets(t, s) || !clear_place(t, s))
         return false;
     t->job.envp = make_environment(t, s);
@@ -456,16 +476,20 @@ static void probe_done(struct job *job)
     bool ok = outcome_is_success(&job->outcome) && !p->text.full;
     p->state = ok ? PROBE_DONE : PROBE_FAILED;
     if (!ok && p->text.n == 0)
-        buf_printf(&p->text, "exit status %d", job->outcome.signal ? 128 + job->outcome.signal : job->outcome.status);
+        buf_printf(&p->text, "exit status %d",
+                   job->outcome.signal ? 128 + job->outcome.signal : job->outcome.status);
     look_probe_done(p);
 }
 
 /* What a probe says on its error stream is no part of its text: it goes to a log. */
-static struct str probe_script(struct building *b, struct probe_life *p, const struct graph_probe *g)
+static struct str probe_script(struct building *b, struct probe_life *p,
+                               const struct graph_probe *g)
 {
     struct str text = graph_text(b->graph, g->command.bytes);
-    struct str log = str_printf(&p->arena, ".pawl/logs/probe-%.*s.log", STR_ARG(graph_text(b->graph, g->name)));
-    if (str_starts(text, STR("#!")) || b->options->mode == BUILD_ASK || !file_make_parents(b->root, log, 0700))
+    struct str log =
+        str_printf(&p->arena, ".pawl/logs/probe-%.*s.log", STR_ARG(graph_text(b->graph, g->name)));
+    if (str_starts(text, STR("#!")) || b->options->mode == BUILD_ASK
+        || !file_make_parents(b->root, log, 0700))
         return str_copy(&p->arena, text);
     return str_printf(&p->arena, "exec 2>'%.*s'\n%.*s", STR_ARG(log), STR_ARG(text));
 }
@@ -482,7 +506,8 @@ void execute_probe(struct building *b, uint32_t probe, uint32_t waiter)
     p->job = (struct job){.script = probe_script(b, p, &b->graph->probes[probe]),
                           .envp = b->options->environment,
                           .tmp = str_printf(&p->arena, "%.*s/.pawl/tmp/probe-%u",
-                                            STR_ARG(b->options->root_path), probe).s,
+                                            STR_ARG(b->options->root_path), probe)
+                                     .s,
                           .name = "probe",
                           .output = probe_output,
                           .done = probe_done,

@@ -9,15 +9,25 @@
 #include "core/base/digest.h"
 #include "core/base/file.h"
 
-typedef struct { uint32_t i; } step_id;
-typedef struct { uint32_t i; } file_id;
+typedef struct {
+    uint32_t i;
+} step_id;
+typedef struct {
+    uint32_t i;
+} file_id;
 #define GRAPH_NONE UINT32_MAX
 
 /* A text in the image's pool (graph_text), and a run of items in one of its arrays. */
-struct gtext { uint32_t at, n; };
-struct grange { uint32_t first, n; };
+struct gtext {
+    uint32_t at, n;
+};
+struct grange {
+    uint32_t first, n;
+};
 /* A place in source text: source indexes graph.sources. */
-struct gspan { uint32_t source, begin, end; };
+struct gspan {
+    uint32_t source, begin, end;
+};
 
 /* Something known now (late false: bytes are the text itself, as it prints) or an encoded expression that
  * can be evaluated once steps have run (late true: hand bytes to value_decode, core/value.h). */
@@ -27,13 +37,13 @@ struct gexpr {
 };
 
 struct graph_file {
-    struct gtext path;   /* workspace-relative, normal, without a last slash; or an s3:// URI */
-    uint32_t producer;   /* step that makes it or the folder it lies in; GRAPH_NONE for a source */
-    uint32_t inside;     /* file: the declared output folder that this path lies below; GRAPH_NONE */
-    uint32_t flags;      /* GRAPH_FILE_… */
+    struct gtext path; /* workspace-relative, normal, without a last slash; or an s3:// URI */
+    uint32_t producer; /* step that makes it or the folder it lies in; GRAPH_NONE for a source */
+    uint32_t inside;   /* file: the declared output folder that this path lies below; GRAPH_NONE */
+    uint32_t flags;    /* GRAPH_FILE_… */
 };
 enum {
-    GRAPH_FILE_DIR = 1,    /* declared with a last slash, as an output folder */
+    GRAPH_FILE_DIR = 1, /* declared with a last slash, as an output folder */
     GRAPH_FILE_S3 = 2,
 };
 
@@ -60,7 +70,7 @@ enum graph_edge_kind {
     GRAPH_AFTER, /* `after`: only an order, and a failure there skips this step */
 };
 struct graph_edge {
-    step_id step;  /* the other end */
+    step_id step; /* the other end */
     uint32_t kind;
 };
 
@@ -72,11 +82,14 @@ struct graph_named {
     struct gspan span;
 };
 enum {
-    GRAPH_NAMED_FROM_CALLER = 1, /* env NAME without a value: the caller's, as it was at evaluation */
-    GRAPH_NAMED_UNSET = 2,       /* … and it was not set there */
-    GRAPH_NAMED_WHOLE_FILE = 4,  /* metric without a path: each number in the file as NAME.path */
-    GRAPH_NAMED_TEXT = 8,        /* for PAWL_PARAMS: the value is a string (else its text is JSON already) */
-    GRAPH_NAMED_INFO = 16,       /* a parameter (or params key) that the step's expressions used without a `param`
+    GRAPH_NAMED_FROM_CALLER =
+        1,                 /* env NAME without a value: the caller's, as it was at evaluation */
+    GRAPH_NAMED_UNSET = 2, /* … and it was not set there */
+    GRAPH_NAMED_WHOLE_FILE = 4, /* metric without a path: each number in the file as NAME.path */
+    GRAPH_NAMED_TEXT =
+        8, /* for PAWL_PARAMS: the value is a string (else its text is JSON already) */
+    GRAPH_NAMED_INFO =
+        16, /* a parameter (or params key) that the step's expressions used without a `param`
                                   * item: not in the fingerprint, kept so that explain can name the cause */
 };
 
@@ -91,41 +104,49 @@ enum graph_command {
 
 enum {
     GRAPH_STEP_CACHE_OFF = 1,
-    GRAPH_STEP_NO_LOCAL = 2,      /* cache { local = false } */
+    GRAPH_STEP_NO_LOCAL = 2, /* cache { local = false } */
     GRAPH_STEP_ANY_PLATFORM = 4,
     GRAPH_STEP_TRACE = 8,
-    GRAPH_STEP_HAS_CPUS = 16,     /* resources were declared, so they are kept within the machine's means */
+    GRAPH_STEP_HAS_CPUS =
+        16, /* resources were declared, so they are kept within the machine's means */
     GRAPH_STEP_HAS_MEMORY = 32,
-    GRAPH_STEP_HAS_UNTRACKED = 64, /* command holds untracked(): command_tracked differs from command */
+    GRAPH_STEP_HAS_UNTRACKED =
+        64, /* command holds untracked(): command_tracked differs from command */
 };
-enum graph_remote { GRAPH_REMOTE_OFF, GRAPH_REMOTE_READ, GRAPH_REMOTE_WRITE, GRAPH_REMOTE_READ_WRITE };
+enum graph_remote {
+    GRAPH_REMOTE_OFF,
+    GRAPH_REMOTE_READ,
+    GRAPH_REMOTE_WRITE,
+    GRAPH_REMOTE_READ_WRITE
+};
 
 struct graph_step {
-    struct gtext name;       /* "train[depth=5,eta=0.1]" or, in an include, "prep.clean" */
-    struct gtext base;       /* "train" */
-    struct gtext about;      /* what it is for */
-    struct gspan span;       /* of its name */
-    struct grange inputs;    /* graph.inputs; duplicates of one file are given once */
-    struct grange outputs;   /* graph.outputs */
-    struct grange needs;     /* graph.edges: what this step waits for (NEED and AFTER) */
-    struct grange dependents;/* graph.back_edges: who waits for this step */
-    struct grange variables; /* graph.named: its for-variables */
-    struct grange params;    /* graph.named: `param NAME` and INFO ones, sorted by name; value as text */
-    struct grange env;       /* graph.named, sorted by name */
-    struct grange metrics;   /* graph.named */
-    struct grange secrets;   /* graph.texts: names */
-    struct grange tools;     /* graph.texts: program names or paths */
-    struct grange probes;    /* graph.numbers: indices into graph.probes */
-    struct grange depfiles;  /* graph.numbers: file ids */
-    uint32_t command_kind;   /* enum graph_command */
+    struct gtext name;        /* "train[depth=5,eta=0.1]" or, in an include, "prep.clean" */
+    struct gtext base;        /* "train" */
+    struct gtext about;       /* what it is for */
+    struct gspan span;        /* of its name */
+    struct grange inputs;     /* graph.inputs; duplicates of one file are given once */
+    struct grange outputs;    /* graph.outputs */
+    struct grange needs;      /* graph.edges: what this step waits for (NEED and AFTER) */
+    struct grange dependents; /* graph.back_edges: who waits for this step */
+    struct grange variables;  /* graph.named: its for-variables */
+    struct grange
+        params;        /* graph.named: `param NAME` and INFO ones, sorted by name; value as text */
+    struct grange env; /* graph.named, sorted by name */
+    struct grange metrics;        /* graph.named */
+    struct grange secrets;        /* graph.texts: names */
+    struct grange tools;          /* graph.texts: program names or paths */
+    struct grange probes;         /* graph.numbers: indices into graph.probes */
+    struct grange depfiles;       /* graph.numbers: file ids */
+    uint32_t command_kind;        /* enum graph_command */
     struct gexpr command;         /* what is run */
     struct gexpr command_tracked; /* what the fingerprint sees: untracked() values left out */
     struct gtext cwd;             /* "." is the root */
     struct gexpr when;            /* prints "true" or "false"; empty: always */
     struct gspan command_span, when_span;
-    struct gtext instance;        /* resources.instance */
+    struct gtext instance; /* resources.instance */
     struct gtext pending_variable;
-    struct gtext checkpoint;      /* path; not supported yet */
+    struct gtext checkpoint; /* path; not supported yet */
     uint32_t pending;        /* file id of the folder whose listing is awaited; GRAPH_NONE */
     uint32_t pool;           /* graph.pools; GRAPH_NONE */
     uint32_t executor;       /* graph.executors; GRAPH_NONE is local */
@@ -135,29 +156,42 @@ struct graph_step {
     uint32_t instance_count; /* resources.count; 0: not declared */
     uint32_t gpus;
     double cpus;
-    double price;            /* for an hour; 0: not declared */
+    double price; /* for an hour; 0: not declared */
     uint64_t memory_bytes;
-    int64_t expire_ns;       /* 0: never */
-    int64_t timeout_ns;      /* 0: none */
+    int64_t expire_ns;  /* 0: never */
+    int64_t timeout_ns; /* 0: none */
     int64_t backoff_ns;
     /* Of all that is constant in the fingerprint (fingerprint.c): saves work when nothing changed; zeros
      * when some part is late. */
     struct digest declared;
 };
 
-struct graph_pool { struct gtext name; uint32_t limit; };
-struct graph_probe { struct gtext name; struct gexpr command; struct gspan span; };
-struct graph_executor { struct gtext name, kind, image; struct gspan span; };
-struct graph_group { struct gtext name; struct grange steps; /* graph.numbers */ };
+struct graph_pool {
+    struct gtext name;
+    uint32_t limit;
+};
+struct graph_probe {
+    struct gtext name;
+    struct gexpr command;
+    struct gspan span;
+};
+struct graph_executor {
+    struct gtext name, kind, image;
+    struct gspan span;
+};
+struct graph_group {
+    struct gtext name;
+    struct grange steps; /* graph.numbers */
+};
 
 /* What evaluation looked at. The graph is current while all of these are as they were. */
 enum graph_origin_kind {
-    GRAPH_ORIGIN_FILE,     /* Pipelinefile, include, params file, read()/json() of a source: digest of content */
-    GRAPH_ORIGIN_ABSENT,   /* a file that was asked for and was not there */
-    GRAPH_ORIGIN_ENV,      /* variable: digest of value, zeros if unset */
-    GRAPH_ORIGIN_GLOB,     /* pattern: digest of the sorted result */
-    GRAPH_ORIGIN_OPTIONS,  /* -p values in order: digest */
-    GRAPH_ORIGIN_LISTING,  /* an output folder's file names, for a late fan-out: digest; checked once its step is done */
+    GRAPH_ORIGIN_FILE, /* Pipelinefile, include, params file, read()/json() of a source: digest of content */
+    GRAPH_ORIGIN_ABSENT,  /* a file that was asked for and was not there */
+    GRAPH_ORIGIN_ENV,     /* variable: digest of value, zeros if unset */
+    GRAPH_ORIGIN_GLOB,    /* pattern: digest of the sorted result */
+    GRAPH_ORIGIN_OPTIONS, /* -p values in order: digest */
+    GRAPH_ORIGIN_LISTING, /* an output folder's file names, for a late fan-out: digest; checked once its step is done */
 };
 struct graph_origin {
     uint32_t kind;
@@ -167,31 +201,53 @@ struct graph_origin {
     int64_t looked_ns;   /* FILE: when, for file_sig_is_racy */
 };
 
-struct graph_remote_place { struct gtext url, region, endpoint, profile; uint32_t path_style; struct grange trust; struct gspan span; };
+struct graph_remote_place {
+    struct gtext url, region, endpoint, profile;
+    uint32_t path_style;
+    struct grange trust;
+    struct gspan span;
+};
 
 /* The pieces of the image as typed pointers; the same struct whether mapped or just made. */
 struct graph {
     const char *pool;
-    struct gtext name;     /* the pipeline's */
-    const struct gtext *sources;           uint32_t source_count; /* paths of the Pipelinefiles */
-    const struct graph_step *steps;        uint32_t step_count;
-    const struct graph_file *files;        uint32_t file_count;
-    const struct graph_input *inputs;      uint32_t input_count;
-    const struct graph_output *outputs;    uint32_t output_count;
-    const struct graph_edge *edges;        uint32_t edge_count;
-    const struct graph_edge *back_edges;   uint32_t back_edge_count;
-    const struct graph_named *named;       uint32_t named_count;
-    const struct gtext *texts;             uint32_t text_count;
-    const uint32_t *numbers;               uint32_t number_count;
-    const struct graph_pool *pools;        uint32_t pool_count;
-    const struct graph_probe *probes;      uint32_t probe_count;
-    const struct graph_executor *executors;uint32_t executor_count;
-    const struct graph_group *groups;      uint32_t group_count;
-    const struct graph_named *params;      uint32_t param_count;  /* the pipeline's, with the values in force */
-    const uint32_t *defaults;              uint32_t default_count; /* steps; none: every step */
-    const struct graph_origin *origins;    uint32_t origin_count;
+    struct gtext name; /* the pipeline's */
+    const struct gtext *sources;
+    uint32_t source_count; /* paths of the Pipelinefiles */
+    const struct graph_step *steps;
+    uint32_t step_count;
+    const struct graph_file *files;
+    uint32_t file_count;
+    const struct graph_input *inputs;
+    uint32_t input_count;
+    const struct graph_output *outputs;
+    uint32_t output_count;
+    const struct graph_edge *edges;
+    uint32_t edge_count;
+    const struct graph_edge *back_edges;
+    uint32_t back_edge_count;
+    const struct graph_named *named;
+    uint32_t named_count;
+    const struct gtext *texts;
+    uint32_t text_count;
+    const uint32_t *numbers;
+    uint32_t number_count;
+    const struct graph_pool *pools;
+    uint32_t pool_count;
+    const struct graph_probe *probes;
+    uint32_t probe_count;
+    const struct graph_executor *executors;
+    uint32_t executor_count;
+    const struct graph_group *groups;
+    uint32_t group_count;
+    const struct graph_named *params;
+    uint32_t param_count; /* the pipeline's, with the values in force */
+    const uint32_t *defaults;
+    uint32_t default_count; /* steps; none: every step */
+    const struct graph_origin *origins;
+    uint32_t origin_count;
     const struct graph_remote_place *remote; /* NULL: none */
-    const uint32_t *order;                 /* step_count ids: each after all that it waits for */
+    const uint32_t *order;                   /* step_count ids: each after all that it waits for */
     const void *image;
     size_t image_bytes;
     bool mapped;
@@ -227,8 +283,13 @@ file_id graph_find_file(const struct graph *g, struct str path);
 /* Adds the steps that a target names (step, base name, instance or partial selection 'train[depth=5]',
  * group, include, output path) to out, in order. false with a diagnostic ("unknown-target", with the nearest
  * name). An empty target list: the defaults, else every step. */
-struct step_list { step_id *at; uint32_t n, cap; struct arena *arena; };
-bool graph_select(const struct graph *g, const struct str *targets, uint32_t count, struct step_list *out, struct diags *d);
+struct step_list {
+    step_id *at;
+    uint32_t n, cap;
+    struct arena *arena;
+};
+bool graph_select(const struct graph *g, const struct str *targets, uint32_t count,
+                  struct step_list *out, struct diags *d);
 
 /* For messages while building: a span in diags' terms, its source read from the workspace on demand. */
 struct span graph_span(const struct graph *g, struct gspan at, int root, struct diags *d);
@@ -259,6 +320,7 @@ struct graph_draft {
     bool has_remote;
 };
 void graph_draft_init(struct graph_draft *g, struct arena *a);
-struct gtext graph_draft_text(struct graph_draft *g, struct str text); /* equal texts need not be shared */
+struct gtext graph_draft_text(struct graph_draft *g,
+                              struct str text); /* equal texts need not be shared */
 bool graph_finish(struct graph_draft *draft, struct arena *a, struct graph *out, struct diags *d);
 void graph_draft_free(struct graph_draft *g);

@@ -1,17 +1,17 @@
 /* SPDX-License-Identifier: MIT */
 /* Looking at a step whose turn has come: its inputs' content, its condition, its fingerprint, then what is in
  * place, then what the cache has. Each part may have to wait, and is then entered again from its beginning. */
-#include <stdlib.h>
-#include <string.h>
-
 #include "core/building.h"
 #include "core/run/command.h"
 
+#include <stdlib.h>
+#include <string.h>
+
 /* What a part of looking says. */
 enum looked {
-    LOOKED_ON,    /* go on with the next part */
-    LOOKED_WAIT,  /* something is awaited */
-    LOOKED_OVER,  /* the step has ended, or was handed on: the task may be gone */
+    LOOKED_ON,   /* go on with the next part */
+    LOOKED_WAIT, /* something is awaited */
+    LOOKED_OVER, /* the step has ended, or was handed on: the task may be gone */
 };
 
 /* ---- waiting ---- */
@@ -30,10 +30,11 @@ void look_file_ready(void *context, uint32_t number)
     struct task *t = task_of(b, number);
     if (!t || t->awaited == 0 || --t->awaited > 0)
         return;
-    if (b->lives[t->step.i].life == LIFE_STORING)
+    if (b->lives[t->step.i].life == LIFE_STORING) {
         settle_look_again(t);
-    else
+    } else {
         look_again(t);
+    }
 }
 
 /* The path's content; NULL: it is being hashed and awaited now. */
@@ -59,7 +60,8 @@ static enum looked end_unknown(struct building *b, step_id s, struct task *t, st
     struct arena scratch = {0};
     struct ending e = {.life = LIFE_DONE,
                        .result = EVENT_MAY_RUN,
-                       .reason = str_printf(&scratch, "depends on what '%.*s' makes", STR_ARG(cause)),
+                       .reason =
+                           str_printf(&scratch, "depends on what '%.*s' makes", STR_ARG(cause)),
                        .exit_status = -1,
                        .unknown = true};
     build_end_step(b, s, t, &e);
@@ -219,10 +221,11 @@ static enum looked look_probes(struct task *t)
             t->awaited++;
             continue;
         }
-        if (p->state == PROBE_FAILED)
+        if (p->state == PROBE_FAILED) {
             return fail(t, str_printf(&t->arena, "probe '%.*s' failed: %.*s",
                                       STR_ARG(graph_text(b->graph, b->graph->probes[number].name)),
                                       STR_ARG(str_trim(buf_str(&p->text)))));
+        }
         texts[i] = str_trim(buf_str(&p->text));
     }
     t->values.probes = texts;
@@ -255,7 +258,8 @@ static bool find_tools(struct task *t)
         const char *path = str_has(name, '/') ? str_c(&t->arena, name)
                                               : command_find(&t->arena, path_variable(b), NULL,
                                                              str_c(&t->arena, name));
-        const struct observed *o = path ? want_file(t, observe_add(b->observe, str_from(path))) : NULL;
+        const struct observed *o =
+            path ? want_file(t, observe_add(b->observe, str_from(path))) : NULL;
         if (path && !o)
             continue;
         if (!o || o->status != OBSERVE_KNOWN || o->ref.kind == REF_NONE) {
@@ -275,9 +279,10 @@ static bool find_values(struct task *t)
     const struct graph_step *s = graph_step(b->graph, t->step);
     struct str *env = ARENA_ARRAY(&t->arena, struct str, s->env.n + 1);
     t->env = ARENA_ARRAY(&t->arena, struct str, s->env.n + 1);
-    for (uint32_t i = 0; i < s->env.n; i++)
+    for (uint32_t i = 0; i < s->env.n; i++) {
         if (!text_of(t, &b->graph->named[s->env.first + i].value, &t->env[i], &env[i]))
             return false;
+    }
     t->values.env = env;
     t->values.platform = t->building->platform;
     return text_of(t, &s->command_tracked, &t->values.command, NULL);
@@ -324,9 +329,10 @@ static enum looked look_fingerprint(struct task *t)
     t->fingerprint = fingerprint_digest(b->graph, t->step, &t->values);
     fingerprint_parts(b->graph, t->step, &t->values, &t->arena, &t->parts);
     find_last(t);
-    if (t->has_last_record)
-        t->change_count = fingerprint_difference(&t->arena, &t->last_record, &t->parts, b->options->explain,
-                                                 &t->changes);
+    if (t->has_last_record) {
+        t->change_count = fingerprint_difference(&t->arena, &t->last_record, &t->parts,
+                                                 b->options->explain, &t->changes);
+    }
     return LOOKED_ON;
 }
 
@@ -338,7 +344,8 @@ static enum plan_outputs compare_outputs(struct task *t, const struct record *r,
 {
     struct building *b = t->building;
     const struct graph_step *s = graph_step(b->graph, t->step);
-    enum plan_outputs result = r->output_count == s->outputs.n ? PLAN_OUTPUTS_MATCH : PLAN_OUTPUTS_MISSING;
+    enum plan_outputs result =
+        r->output_count == s->outputs.n ? PLAN_OUTPUTS_MATCH : PLAN_OUTPUTS_MISSING;
     for (uint32_t i = 0; i < r->output_count; i++) {
         const struct record_output *want = &r->outputs[i];
         const struct observed *o = want_file(t, observe_add(b->observe, want->path));
@@ -396,8 +403,10 @@ static void end_up_to_date(struct task *t, const struct record *r, bool from_cac
                        .exit_status = -1};
     const struct state_step *named =
         state_find_step(b->state, graph_text(b->graph, graph_step(b->graph, t->step)->name));
-    if ((!named || !digest_eq(&named->fingerprint, &t->fingerprint)) && b->options->mode != BUILD_ASK)
-        state_put_step(b->state, graph_text(b->graph, graph_step(b->graph, t->step)->name), t->last);
+    if ((!named || !digest_eq(&named->fingerprint, &t->fingerprint))
+        && b->options->mode != BUILD_ASK)
+        state_put_step(b->state, graph_text(b->graph, graph_step(b->graph, t->step)->name),
+                       t->last);
     build_end_step(b, t->step, t, &e);
 }
 
@@ -437,7 +446,8 @@ static enum looked look_outputs(struct task *t)
                            .now_ms = time_now_ns() / 1000000,
                            .expire_ms = expire_ms(s),
                            .cache_off = cache_off,
-                           .no_cache = b->options->no_cache || !b->cache || (s->flags & GRAPH_STEP_NO_LOCAL),
+                           .no_cache = b->options->no_cache || !b->cache
+                                       || (s->flags & GRAPH_STEP_NO_LOCAL),
                            .rerun = b->lives[t->step.i].rerun};
     if (f.last && digest_eq(&t->last->fingerprint, &t->fingerprint) && !cache_off && !f.rerun) {
         f.outputs = compare_outputs(t, &t->last_record, &f.odd_path);
@@ -476,7 +486,8 @@ static void lookup_run(struct work *work)
 {
     struct lookup *l = (struct lookup *)work;
     struct task *t = l->task;
-    t->hit_count = cache_lookup(l->cache, &t->arena, &l->fingerprint, l->not_before_ms, &t->hits, &l->notes);
+    t->hit_count =
+        cache_lookup(l->cache, &t->arena, &l->fingerprint, l->not_before_ms, &t->hits, &l->notes);
     if (t->hit_count)
         cache_note_use(l->cache, &l->fingerprint);
 }
@@ -502,7 +513,8 @@ static enum looked look_cache(struct task *t)
     l->task = t;
     l->cache = b->cache;
     l->fingerprint = t->fingerprint;
-    l->not_before_ms = plan_not_before_ms(time_now_ns() / 1000000, expire_ms(graph_step(b->graph, t->step)));
+    l->not_before_ms =
+        plan_not_before_ms(time_now_ns() / 1000000, expire_ms(graph_step(b->graph, t->step)));
     diags_init(&l->notes, &l->notes_arena);
     t->awaited = 1;
     workers_submit(b->workers, &l->work);
@@ -529,10 +541,11 @@ static void restore_log(struct restoring *r)
     buf_init(&log, JOB_LOG_LIMIT);
     const struct ref *ref = &r->hit->record.log;
     if (ref->kind != REF_NONE && cache_read(r->cache, r->hit, ref, JOB_LOG_LIMIT, &log, &r->notes)
-        && file_make_parents(r->root, r->log_path, 0700))
+        && file_make_parents(r->root, r->log_path, 0700)) {
         (void)!file_write(r->root, r->log_path, buf_str(&log), 0600, false);
-    else
+    } else {
         (void)!file_remove(r->root, r->log_path);
+    }
     buf_free(&log);
 }
 
@@ -604,9 +617,10 @@ static bool outputs_fit(struct task *t, const struct record *r)
 static enum looked end_would_restore(struct task *t, const struct record *r)
 {
     struct building *b = t->building;
-    for (uint32_t i = 0; i < r->output_count; i++)
+    for (uint32_t i = 0; i < r->output_count; i++) {
         observe_suppose(b->observe, observe_add(b->observe, r->outputs[i].path), &r->outputs[i].ref,
                         &r->outputs[i].content, r->outputs[i].mode);
+    }
     struct ending e = {.life = LIFE_DONE,
                        .result = EVENT_WOULD_RESTORE,
                        .reason = t->reason.n ? t->reason : change_reason(t),
@@ -646,9 +660,9 @@ static enum looked look_hits(struct task *t)
 void look_again(struct task *t)
 {
     static enum looked (*const parts[])(struct task *) = {
-        [LOOK_INPUTS] = look_inputs,           [LOOK_CONDITION] = look_condition,
-        [LOOK_PROBES] = look_probes,           [LOOK_FINGERPRINT] = look_fingerprint,
-        [LOOK_OUTPUTS] = look_outputs,         [LOOK_CACHE] = look_cache,
+        [LOOK_INPUTS] = look_inputs,   [LOOK_CONDITION] = look_condition,
+        [LOOK_PROBES] = look_probes,   [LOOK_FINGERPRINT] = look_fingerprint,
+        [LOOK_OUTPUTS] = look_outputs, [LOOK_CACHE] = look_cache,
         [LOOK_HITS] = look_hits,
     };
     if (t->building->stopping && t->building->lives[t->step.i].life == LIFE_LOOKING) {
@@ -727,10 +741,11 @@ void look_at(struct building *b, step_id s)
         return;
     }
     if (graph_step(b->graph, s)->command_kind == GRAPH_COMMAND_PENDING) {
-        if (b->options->mode == BUILD_ASK)
+        if (b->options->mode == BUILD_ASK) {
             (void)end_unknown(b, s, NULL, graph_text(b->graph, graph_step(b->graph, s)->base));
-        else
+        } else {
             end_pending(b, s);
+        }
         return;
     }
     if (look_quickly(b, s))

@@ -2,9 +2,9 @@
 /* The table of what was seen. Only the build's thread touches it; workers get a copy of the path. */
 #include "core/observe.h"
 
-#include <string.h>
-
 #include "core/base/table.h"
+
+#include <string.h>
 
 struct waiter {
     uint32_t who, next; /* next: index + 1 in the list of waiters, 0 ends */
@@ -15,9 +15,9 @@ struct observe {
     struct table paths;
     VEC(struct observed) all;
     VEC(struct waiter) waiters;
-    struct table trees;      /* folders that were forgotten with all below them … */
-    VEC(uint32_t) trees_at;  /* … and at which count */
-    uint32_t count;          /* of such events */
+    struct table trees;     /* folders that were forgotten with all below them … */
+    VEC(uint32_t) trees_at; /* … and at which count */
+    uint32_t count;         /* of such events */
     int root;
     struct state *state;
     struct workers *workers;
@@ -42,8 +42,9 @@ struct hashing {
     int64_t hashed_ns;
 };
 
-struct observe *observe_make(struct arena *a, int root, struct state *state, struct workers *workers,
-                             observe_function *ready, void *context, struct diags *d)
+struct observe *observe_make(struct arena *a, int root, struct state *state,
+                             struct workers *workers, observe_function *ready, void *context,
+                             struct diags *d)
 {
     struct observe *o = ARENA_NEW(a, struct observe);
     *o = (struct observe){.arena = a,
@@ -153,9 +154,10 @@ void observe_many(struct observe *o, const uint32_t *numbers, uint32_t count)
 {
     struct batch b = {o, numbers, count};
     workers_for_each(o->workers, (count + BATCH_FILES - 1) / BATCH_FILES, glance_batch, &b);
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count; i++) {
         if (o->all.at[numbers[i]].status == OBSERVE_GLANCED)
             recall(o, &o->all.at[numbers[i]]);
+    }
 }
 
 /* True if a folder above it was forgotten, with all below, after it was looked at. */
@@ -271,10 +273,11 @@ const struct observed *observe_want(struct observe *o, uint32_t number, uint32_t
 void observe_forget(struct observe *o, uint32_t number)
 {
     struct observed *x = &o->all.at[number];
-    if (x->status == OBSERVE_HASHING)
+    if (x->status == OBSERVE_HASHING) {
         x->forgotten = true;
-    else
+    } else {
         x->status = OBSERVE_UNSEEN;
+    }
 }
 
 void observe_forget_tree(struct observe *o, uint32_t number)

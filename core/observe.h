@@ -19,17 +19,17 @@ enum observe_status {
 
 struct observed {
     struct str path;
-    uint32_t status;       /* enum observe_status */
-    uint32_t waiters;      /* observe's own list */
-    uint32_t mode;         /* permission bits */
-    uint32_t seen_at;      /* observe's own count */
-    bool forgotten;        /* while it was being hashed */
+    uint32_t status;  /* enum observe_status */
+    uint32_t waiters; /* observe's own list */
+    uint32_t mode;    /* permission bits */
+    uint32_t seen_at; /* observe's own count */
+    bool forgotten;   /* while it was being hashed */
     struct ref ref;
     struct digest content;
     struct file_sig sig;
-    int64_t hashed_ns;     /* as in the state; 0: sig proves nothing */
-    struct digest walk;    /* of a folder, as object_walk gives it, where walked */
-    int64_t newest_ns;     /* newest ctime of it and, for a folder, of what is below */
+    int64_t hashed_ns;  /* as in the state; 0: sig proves nothing */
+    struct digest walk; /* of a folder, as object_walk gives it, where walked */
+    int64_t newest_ns;  /* newest ctime of it and, for a folder, of what is below */
     bool walked;
 };
 
@@ -38,8 +38,9 @@ struct observe;
 typedef void observe_function(void *context, uint32_t waiter);
 
 /* Borrowed: all but the arena's memory. root: the workspace. d: gets what cannot be read. */
-struct observe *observe_make(struct arena *a, int root, struct state *state, struct workers *workers,
-                             observe_function *ready, void *context, struct diags *d);
+struct observe *observe_make(struct arena *a, int root, struct state *state,
+                             struct workers *workers, observe_function *ready, void *context,
+                             struct diags *d);
 void observe_free(struct observe *o);
 
 /* The path's number (of a graph's file, a discovered input, or, absolute, a tool). */
@@ -61,4 +62,5 @@ bool observe_is_untouched(struct observe *o, uint32_t number);
 void observe_put(struct observe *o, uint32_t number, const struct object_seen *seen,
                  const struct file_sig *sig, int64_t hashed_ns);
 /* For questions ("what would be"): takes this content as given, without looking, without the state. */
-void observe_suppose(struct observe *o, uint32_t number, const struct ref *ref, const struct digest *content, uint32_t mode);
+void observe_suppose(struct observe *o, uint32_t number, const struct ref *ref,
+                     const struct digest *content, uint32_t mode);

@@ -19,8 +19,9 @@ static bool find_above(struct arena *a, char *folder, struct pipeline_place *out
             break;
         char *slash = strrchr(folder, '/');
         if (!slash || slash[1] == '\0') {
-            struct diag *e = diag_error(d, "no-pipelinefile", SPAN_NONE,
-                                        "there is no Pipelinefile in '%.*s' or above it", STR_ARG(from));
+            struct diag *e =
+                diag_error(d, "no-pipelinefile", SPAN_NONE,
+                           "there is no Pipelinefile in '%.*s' or above it", STR_ARG(from));
             diag_help(d, e, "'pawl init' begins one; '-C DIR' and '-f FILE' name another place");
             return false;
         }
@@ -64,7 +65,8 @@ static bool evaluate(struct pipeline *p, struct diags *d)
     return true;
 }
 
-bool pipeline_open(struct pipeline *p, const struct eval_options *o, bool may_write, struct diags *d)
+bool pipeline_open(struct pipeline *p, const struct eval_options *o, bool may_write,
+                   struct diags *d)
 {
     *p = (struct pipeline){.options = *o, .may_write = may_write};
     if (graph_open(&p->graph, o->root, GRAPH_PATH)) {
@@ -86,9 +88,10 @@ bool pipeline_wants_listing(const struct pipeline *p, file_id folder)
 {
     const struct graph *g = &p->graph;
     struct str path = graph_path(g, folder);
-    for (uint32_t i = 0; i < g->step_count; i++)
+    for (uint32_t i = 0; i < g->step_count; i++) {
         if (g->steps[i].command_kind == GRAPH_COMMAND_PENDING && g->steps[i].pending == folder.i)
             return true;
+    }
     for (uint32_t i = 0; i < g->origin_count; i++) {
         const struct graph_origin *o = &g->origins[i];
         if (o->kind != GRAPH_ORIGIN_LISTING || !str_eq(graph_text(g, o->name), path))
@@ -111,9 +114,10 @@ static bool add_listing(struct pipeline *p, struct str dir)
     uint32_t room = p->options.listing_count + p->graph.origin_count + 1;
     struct eval_listing *all = ARENA_ARRAY(a, struct eval_listing, room);
     uint32_t n = 0;
-    for (uint32_t i = 0; i < p->options.listing_count; i++)
+    for (uint32_t i = 0; i < p->options.listing_count; i++) {
         if (!str_eq(p->options.listings[i].dir, dir))
             all[n++] = p->options.listings[i];
+    }
     uint32_t known = n;
     for (uint32_t i = 0; i < p->graph.origin_count; i++) {
         const struct graph_origin *o = &p->graph.origins[i];

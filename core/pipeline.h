@@ -7,9 +7,9 @@
 
 /* Where a Pipelinefile was found. */
 struct pipeline_place {
-    int root;              /* descriptor of the workspace's folder; -1: none */
-    struct str root_path;  /* absolute */
-    struct str file;       /* relative to the root where it lies below it, else absolute */
+    int root;             /* descriptor of the workspace's folder; -1: none */
+    struct str root_path; /* absolute */
+    struct str file;      /* relative to the root where it lies below it, else absolute */
 };
 /* given empty: the file "Pipelinefile" in the current folder or the nearest above it. Else that file, and the
  * root is the current folder. false with a diagnostic ("no-pipelinefile"). */
@@ -18,13 +18,14 @@ bool pipeline_find(struct arena *a, struct str given, struct pipeline_place *out
 struct pipeline {
     struct eval_options options; /* borrowed parts; listings grow as fan-outs become known */
     struct graph graph;
-    struct arena arena;          /* an evaluated graph's image */
+    struct arena arena; /* an evaluated graph's image */
     struct arena listing_arena;
-    bool may_write;              /* keep the compiled graph in .pawl/graph */
+    bool may_write; /* keep the compiled graph in .pawl/graph */
 };
 
 /* false with diagnostics: the Pipelinefile is wrong. */
-bool pipeline_open(struct pipeline *p, const struct eval_options *o, bool may_write, struct diags *d);
+bool pipeline_open(struct pipeline *p, const struct eval_options *o, bool may_write,
+                   struct diags *d);
 void pipeline_close(struct pipeline *p);
 
 /* True if the graph was made with a listing of this output folder that is not what lies there now, or waits
@@ -32,6 +33,9 @@ void pipeline_close(struct pipeline *p);
 bool pipeline_wants_listing(const struct pipeline *p, file_id folder);
 /* Evaluates again with the folder's present listing; the old graph is given to *old (close it with
  * pipeline_drop once nothing refers to it). */
-struct pipeline_old { struct graph graph; struct arena arena; };
+struct pipeline_old {
+    struct graph graph;
+    struct arena arena;
+};
 bool pipeline_list(struct pipeline *p, file_id folder, struct pipeline_old *old, struct diags *d);
 void pipeline_drop(struct pipeline_old *old);

@@ -36,7 +36,8 @@ static struct str odd_reason(struct arena *a, const struct plan_facts *f)
         return str_printf(a, "input %.*s changed", STR_ARG(f->odd_path));
     switch (f->outputs) {
     case PLAN_OUTPUTS_MISSING: return str_printf(a, "output %.*s is missing", STR_ARG(f->odd_path));
-    case PLAN_OUTPUTS_CHANGED: return str_printf(a, "output %.*s was changed", STR_ARG(f->odd_path));
+    case PLAN_OUTPUTS_CHANGED:
+        return str_printf(a, "output %.*s was changed", STR_ARG(f->odd_path));
     case PLAN_OUTPUTS_MATCH: break;
     }
     return STR("");

@@ -17,14 +17,14 @@ enum plan_outputs { PLAN_OUTPUTS_MATCH, PLAN_OUTPUTS_MISSING, PLAN_OUTPUTS_CHANG
 struct plan_facts {
     const struct digest *fingerprint;
     const struct state_step *last; /* NULL: this step never succeeded here */
-    enum plan_outputs outputs;     /* against last; only looked at when its fingerprint is this one */
-    bool inputs_match;             /* last's discovered inputs are as they were (true if it had none) */
-    struct str odd_path;           /* the output that is missing or changed, or the discovered input */
-    int64_t now_ms;                /* the machine's clock */
-    int64_t expire_ms;             /* 0: never */
-    bool cache_off;                /* `cache off`: never reuses, never stores */
-    bool no_cache;                 /* neither reads nor writes the cache; what is in place stays */
-    bool rerun;                    /* --rerun */
+    enum plan_outputs outputs; /* against last; only looked at when its fingerprint is this one */
+    bool inputs_match;         /* last's discovered inputs are as they were (true if it had none) */
+    struct str odd_path;       /* the output that is missing or changed, or the discovered input */
+    int64_t now_ms;            /* the machine's clock */
+    int64_t expire_ms;         /* 0: never */
+    bool cache_off;            /* `cache off`: never reuses, never stores */
+    bool no_cache;             /* neither reads nor writes the cache; what is in place stays */
+    bool rerun;                /* --rerun */
 };
 
 struct plan {

@@ -6,19 +6,19 @@
 #include "core/graph.h"
 
 struct sched_limits {
-    uint32_t jobs;          /* -j; at least 1 */
-    double cpus;            /* of this machine */
+    uint32_t jobs; /* -j; at least 1 */
+    double cpus;   /* of this machine */
     uint64_t memory_bytes;
     uint32_t gpu_count;
-    double max_load;        /* -l; 0: none */
+    double max_load; /* -l; 0: none */
 };
 
 enum { SCHED_GPUS_MAX = 64 };
 
 struct sched_grant {
     step_id step;
-    uint64_t gpus;      /* bit i: the i-th GPU of the caller's list is this step's */
-    bool beyond_means;  /* wants more cpus or memory than there are: runs alone */
+    uint64_t gpus;     /* bit i: the i-th GPU of the caller's list is this step's */
+    bool beyond_means; /* wants more cpus or memory than there are: runs alone */
 };
 
 struct sched;
@@ -41,4 +41,5 @@ void sched_clear(struct sched *s, void (*drop)(void *context, step_id step), voi
 
 /* out[i] = duration of step i + the longest chain of its dependents', over wanted steps (wanted[i] not 0).
  * durations in ns; unknown ones as 1 ms. */
-void sched_paths(const struct graph *g, const uint8_t *wanted, const int64_t *durations_ns, int64_t *out);
+void sched_paths(const struct graph *g, const uint8_t *wanted, const int64_t *durations_ns,
+                 int64_t *out);

@@ -158,8 +158,8 @@ struct step_def {
     VEC(uint32_t) own_of_name;
     uint32_t out_count, arg_count;
     VEC(struct ast_name) variables;
-    uint32_t first, count;                /* of eval.instances, those that wait too */
-    uint32_t *numbers;                    /* first, first + 1, … */
+    uint32_t first, count; /* of eval.instances, those that wait too */
+    uint32_t *numbers;     /* first, first + 1, … */
     VEC(struct folder) folders;
     VEC(struct step_index *) indexes;
 };
@@ -257,9 +257,9 @@ struct eval {
     struct unit *cache_unit, *remote_unit;
     VEC(struct alias) aliases; /* second names of included steps */
 
-    struct table paths;    /* of g.files */
-    uint32_t dir_outputs;  /* how many outputs are folders */
-    struct table excluded; /* outputs of the round before */
+    struct table paths;                     /* of g.files */
+    uint32_t dir_outputs;                   /* how many outputs are folders */
+    struct table excluded;                  /* outputs of the round before */
     struct table excluded_parents, parents; /* folders above those, and above the outputs */
     bool outs_known;
     bool broken; /* nothing more can be evaluated */

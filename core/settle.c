@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* What happens when a step ends well: its outputs are hashed, its inputs looked at once more, the record made,
  * the state told, the result stored. A step counts as done before it is stored: the cache is a help. */
+#include "core/base/table.h"
+#include "core/building.h"
+#include "parser/depfile.h"
+
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
 #include <unistd.h>
-
-#include "core/base/table.h"
-#include "core/building.h"
-#include "parser/depfile.h"
 
 /* ---- hashing the outputs ---- */
 
@@ -47,14 +47,18 @@ static bool hash_output(struct settling *s, struct settled_output *o)
         return false;
     }
     if (o->is_dir != (o->seen.ref.kind == REF_TREE)) {
-        struct diag *e = diag_error(d, "wrong-output-kind", SPAN_NONE, "output '%.*s' is a %s", STR_ARG(o->path),
-                                    o->is_dir ? "file, and was declared as a folder" : "folder, and was declared as a file");
+        struct diag *e =
+            diag_error(d, "wrong-output-kind", SPAN_NONE, "output '%.*s' is a %s", STR_ARG(o->path),
+                       o->is_dir ? "file, and was declared as a folder"
+                                 : "folder, and was declared as a file");
         diag_help(d, e, "a path that ends in '/' declares a folder");
         return false;
     }
-    if (o->seen.changed)
-        diag_error(d, "output-changing", SPAN_NONE, "output '%.*s' is still being written after the command ended",
+    if (o->seen.changed) {
+        diag_error(d, "output-changing", SPAN_NONE,
+                   "output '%.*s' is still being written after the command ended",
                    STR_ARG(o->path));
+    }
     return !o->seen.changed;
 }
 
@@ -129,13 +133,14 @@ static void take_discovered(struct task *t, const struct depfile *found, uint32_
 {
     struct table seen;
     table_init(&seen, &t->arena);
-    for (uint32_t k = 0; k < count; k++)
+    for (uint32_t k = 0; k < count; k++) {
         for (uint32_t i = 0; i < found[k].input_count; i++) {
             struct str path;
             bool is_new;
             if (workspace_path(t, found[k].inputs[i], &path) && !is_declared(t, path))
                 (void)table_add(&seen, path, &is_new);
         }
+    }
     t->input_numbers = ARENA_ARRAY(&t->arena, uint32_t, seen.count + 1);
     t->record.inputs = ARENA_ARRAY(&t->arena, struct record_input, seen.count + 1);
     t->record.input_count = seen.count;
@@ -174,7 +179,8 @@ void settle_look_again(struct task *t)
         uint32_t number = build_file_number(b, b->graph->inputs[s->inputs.first + i].file);
         const struct observed *o = observe_look(b->observe, number);
         const struct part_file *was = &t->values.inputs[i];
-        if (o->status != OBSERVE_KNOWN || o->ref.kind != was->kind || !digest_eq(&o->content, &was->digest))
+        if (o->status != OBSERVE_KNOWN || o->ref.kind != was->kind
+            || !digest_eq(&o->content, &was->digest))
             set_unfit(t, o->path);
     }
     for (uint32_t i = 0; i < t->record.input_count; i++) {
@@ -248,7 +254,8 @@ void settle_begin(struct task *t)
     s->found = ARENA_ARRAY(&t->arena, struct depfile, step->depfiles.n + 1);
     s->depfile_count = step->depfiles.n;
     for (uint32_t i = 0; i < step->depfiles.n; i++)
-        s->depfiles[i] = str_copy(&t->arena, graph_path(g, (file_id){g->numbers[step->depfiles.first + i]}));
+        s->depfiles[i] =
+            str_copy(&t->arena, graph_path(g, (file_id){g->numbers[step->depfiles.first + i]}));
     workers_submit(b->workers, &s->work);
 }
 
@@ -261,7 +268,8 @@ struct metric_list {
 
 enum { METRICS_LIMIT = 4096, METRICS_DEPTH = 32 };
 
-static void add_numbers(struct metric_list *l, struct str name, const struct json *j, uint32_t depth)
+static void add_numbers(struct metric_list *l, struct str name, const struct json *j,
+                        uint32_t depth)
 {
     if (l->at.n >= METRICS_LIMIT || depth > METRICS_DEPTH)
         return;
@@ -274,9 +282,10 @@ static void add_numbers(struct metric_list *l, struct str name, const struct jso
         return;
     }
     for (uint32_t i = 0; i < j->count; i++) {
-        struct str part = j->kind == JSON_OBJECT
-                              ? str_printf(l->arena, "%.*s.%.*s", STR_ARG(name), STR_ARG(j->names[i]))
-                              : str_printf(l->arena, "%.*s[%u]", STR_ARG(name), i);
+        struct str part =
+            j->kind == JSON_OBJECT
+                ? str_printf(l->arena, "%.*s.%.*s", STR_ARG(name), STR_ARG(j->names[i]))
+                : str_printf(l->arena, "%.*s[%u]", STR_ARG(name), i);
         add_numbers(l, part, &j->items[i], depth + 1);
     }
 }
@@ -310,8 +319,8 @@ static void take_metrics(struct task *t)
         struct str why = t->diags.all.n > before ? t->diags.all.at[before].message : STR("");
         build_notice(b, "no-metric", true,
                      str_printf(&t->arena, "'%.*s': metric '%.*s' cannot be had: %.*s",
-                                STR_ARG(graph_text(b->graph, s->name)), STR_ARG(graph_text(b->graph, m->name)),
-                                STR_ARG(why)));
+                                STR_ARG(graph_text(b->graph, s->name)),
+                                STR_ARG(graph_text(b->graph, m->name)), STR_ARG(why)));
         t->diags.errors -= t->diags.all.n - before;
         t->diags.all.n = before;
     }
@@ -357,10 +366,11 @@ static void clear_committed(struct building *b, uint64_t committed)
 {
     uint32_t kept = 0;
     for (uint32_t i = 0; i < b->awaiting.n; i++) {
-        if (b->awaiting.at[i].sequence <= committed)
+        if (b->awaiting.at[i].sequence <= committed) {
             clear_pending(b, b->awaiting.at[i].name);
-        else
+        } else {
             b->awaiting.at[kept++] = b->awaiting.at[i];
+        }
     }
     b->awaiting.n = kept;
 }
@@ -371,10 +381,12 @@ static void storing_done(struct work *work)
     struct building *b = s->building;
     if (!s->quiet)
         build_tell_notes(b, &s->notes);
-    if (s->ok)
-        *VEC_PUSH(b->arena, &b->awaiting) = (struct awaiting){str_copy(b->arena, s->name), s->sequence};
-    else
+    if (s->ok) {
+        *VEC_PUSH(b->arena, &b->awaiting) =
+            (struct awaiting){str_copy(b->arena, s->name), s->sequence};
+    } else {
         clear_pending(b, s->name);
+    }
     if (s->committed != b->committed) {
         b->committed = s->committed;
         clear_committed(b, s->committed);
@@ -396,7 +408,8 @@ static void tag_parts(struct arena *a, struct record *r)
 }
 
 /* row: the record's bytes, parts in plain. */
-static void store(struct building *b, struct str name, struct str row, struct str log_path, bool quiet)
+static void store(struct building *b, struct str name, struct str row, struct str log_path,
+                  bool quiet)
 {
     struct storing *s = mem_alloc(sizeof *s);
     s->work = (struct work){.run = storing_run, .done = storing_done, .lane = BUILD_CACHE_LANE};
@@ -503,11 +516,14 @@ static void end_ran(struct task *t, struct str log)
                        .duration_ns = t->job.outcome.duration_ns,
                        .log_path = log,
                        .exit_status = 0};
-    if (t->unfit)
-        build_notice(b, "input-changed", true,
-                     str_printf(&t->arena, "'%.*s': input '%.*s' changed while it ran: the result is not kept, and it "
-                                           "runs again next time",
-                                STR_ARG(graph_text(b->graph, s->name)), STR_ARG(t->unfit_path)));
+    if (t->unfit) {
+        build_notice(
+            b, "input-changed", true,
+            str_printf(&t->arena,
+                       "'%.*s': input '%.*s' changed while it ran: the result is not kept, and it "
+                       "runs again next time",
+                       STR_ARG(graph_text(b->graph, s->name)), STR_ARG(t->unfit_path)));
+    }
     build_end_step(b, t->step, t, &e);
 }
 
@@ -522,14 +538,19 @@ static void finish(struct task *t)
     struct buf row;
     buf_init(&row, RECORD_BYTES_LIMIT);
     bool fits = record_put(&row, &t->record);
-    if (!fits)
-        build_notice(b, "record-too-large", true,
-                     str_printf(&t->arena, "'%.*s' has more outputs, metrics or discovered inputs than a record holds: "
-                                           "its result is not kept", STR_ARG(name)));
+    if (!fits) {
+        build_notice(
+            b, "record-too-large", true,
+            str_printf(&t->arena,
+                       "'%.*s' has more outputs, metrics or discovered inputs than a record holds: "
+                       "its result is not kept",
+                       STR_ARG(name)));
+    }
     struct state_step x = entry_of(t, &t->record, fits ? buf_str(&row) : STR(""));
     if (t->unfit || !fits)
         x = (struct state_step){.outcome = STATE_SUCCEEDED, .duration_ns = x.duration_ns};
-    bool kept = fits && !t->unfit && b->cache && !(s->flags & (GRAPH_STEP_CACHE_OFF | GRAPH_STEP_NO_LOCAL));
+    bool kept =
+        fits && !t->unfit && b->cache && !(s->flags & (GRAPH_STEP_CACHE_OFF | GRAPH_STEP_NO_LOCAL));
     x.log_path = log;
     x.pending_sequence = kept;
     state_put_step(b->state, name, &x);
@@ -545,7 +566,8 @@ static void finish(struct task *t)
 void settle_restored(struct task *t, const struct record *r, int64_t restore_began_ns)
 {
     struct building *b = t->building;
-    struct str name = graph_text(b->graph, graph_step(b->graph, t->step)->name), log = log_of(t, name);
+    struct str name = graph_text(b->graph, graph_step(b->graph, t->step)->name),
+               log = log_of(t, name);
     for (uint32_t i = 0; i < r->output_count && restore_began_ns; i++) {
         const struct record_output *o = &r->outputs[i];
         struct object_seen seen = {.ref = o->ref, .content = o->content, .mode = o->mode};

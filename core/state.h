@@ -23,15 +23,15 @@ enum state_outcome { STATE_NEVER, STATE_SUCCEEDED, STATE_FAILED, STATE_INTERRUPT
 
 /* What a step last did, by its name. Fixed size part first: enough to say "up to date" without the record. */
 struct state_step {
-    struct digest fingerprint;  /* of the last success; zeros: none */
-    int64_t success_ms;         /* when that success was made (not when it was restored) */
-    int64_t duration_ns;        /* of the command then; estimate for the next time */
-    uint64_t outputs_hash;      /* state_outputs_hash of that success */
-    uint64_t pending_sequence;  /* not 0: its result is not known to be committed to the cache */
-    uint32_t outcome;           /* enum state_outcome of the last try */
-    bool has_inputs;            /* the record holds discovered inputs: read it */
-    struct str record;          /* record_put bytes of the last success, parts in plain; empty: none */
-    struct str log_path;        /* workspace-relative; empty: none */
+    struct digest fingerprint; /* of the last success; zeros: none */
+    int64_t success_ms;        /* when that success was made (not when it was restored) */
+    int64_t duration_ns;       /* of the command then; estimate for the next time */
+    uint64_t outputs_hash;     /* state_outputs_hash of that success */
+    uint64_t pending_sequence; /* not 0: its result is not known to be committed to the cache */
+    uint32_t outcome;          /* enum state_outcome of the last try */
+    bool has_inputs;           /* the record holds discovered inputs: read it */
+    struct str record;   /* record_put bytes of the last success, parts in plain; empty: none */
+    struct str log_path; /* workspace-relative; empty: none */
 };
 
 /* Opens below root, making .pawl (mode 0700) if need be; damaged parts are dropped with one warning. NULL with a
@@ -54,7 +54,9 @@ void state_put_step(struct state *s, struct str name, const struct state_step *x
 /* Appends to disk what was put since the last call (a write, no sync: the cache's segment is the commit). */
 bool state_flush(struct state *s, struct diags *d);
 /* Each step known, in no order. */
-void state_each_step(const struct state *s, void (*each)(void *context, struct str name, const struct state_step *x), void *context);
+void state_each_step(const struct state *s,
+                     void (*each)(void *context, struct str name, const struct state_step *x),
+                     void *context);
 
 /* Over paths, modes and contents in order; the same for a record's outputs and for what lies in place. */
 uint64_t state_outputs_hash(const struct record_output *outputs, uint32_t count);
@@ -68,7 +70,7 @@ struct state_run_step {
     uint32_t metric_count;
 };
 struct state_run {
-    struct str id;          /* "r17": counts up */
+    struct str id; /* "r17": counts up */
     int64_t started_ms, duration_ns;
     struct str pipeline, targets;
     struct record_metric *params; /* name, value */
@@ -77,8 +79,9 @@ struct state_run {
     uint32_t step_count;
     uint32_t ran, restored, up_to_date, skipped, failed;
     bool interrupted;
-    int64_t saved_ns;       /* by what was not run */
+    int64_t saved_ns; /* by what was not run */
 };
 bool state_add_run(struct state *s, struct state_run *run, struct diags *d); /* sets run->id */
 /* The newest limit runs (0: all), oldest first. */
-bool state_read_runs(struct state *s, struct arena *a, uint32_t limit, struct state_run **out, uint32_t *count, struct diags *d);
+bool state_read_runs(struct state *s, struct arena *a, uint32_t limit, struct state_run **out,
+                     uint32_t *count, struct diags *d);

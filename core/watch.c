@@ -47,12 +47,14 @@ static struct digest digest_of_glob(const struct watch *w, struct str pattern)
     const char *reason;
     struct digester d;
     digester_begin(&d);
-    if (file_glob(&scratch, w->root, pattern, &paths, &count, &reason))
-        for (uint32_t i = 0; i < count; i++)
+    if (file_glob(&scratch, w->root, pattern, &paths, &count, &reason)) {
+        for (uint32_t i = 0; i < count; i++) {
             if (!is_made(w, paths[i])) {
                 digester_add(&d, paths[i].s, paths[i].n);
                 digester_add(&d, "", 1);
             }
+        }
+    }
     arena_free(&scratch);
     return digester_end(&d);
 }
@@ -107,11 +109,12 @@ static void note_made(struct watch *w, const struct graph *g)
 {
     for (uint32_t i = 0; i < g->output_count; i++)
         (void)table_add(&w->made, graph_path(g, g->outputs[i].file), NULL);
-    for (uint32_t i = 0; i < g->step_count; i++)
+    for (uint32_t i = 0; i < g->step_count; i++) {
         for (uint32_t k = 0; k < g->steps[i].depfiles.n; k++) {
             file_id f = {g->numbers[g->steps[i].depfiles.first + k]};
             (void)table_add(&w->made, graph_path(g, f), NULL);
         }
+    }
 }
 
 void watch_add_graph(struct watch *w, const struct graph *g)
@@ -119,10 +122,11 @@ void watch_add_graph(struct watch *w, const struct graph *g)
     note_made(w, g);
     for (uint32_t i = 0; i < g->origin_count; i++) {
         const struct graph_origin *o = &g->origins[i];
-        if (o->kind == GRAPH_ORIGIN_GLOB)
+        if (o->kind == GRAPH_ORIGIN_GLOB) {
             add(w, graph_text(g, o->name), true);
-        else if (o->kind == GRAPH_ORIGIN_FILE || o->kind == GRAPH_ORIGIN_ABSENT)
+        } else if (o->kind == GRAPH_ORIGIN_FILE || o->kind == GRAPH_ORIGIN_ABSENT) {
             watch_add(w, graph_text(g, o->name));
+        }
     }
     for (uint32_t i = 0; i < g->file_count; i++) {
         const struct graph_file *f = &g->files[i];
@@ -137,9 +141,10 @@ static void add_found(void *context, struct str name, const struct state_step *x
     struct arena scratch = {0};
     struct record r;
     (void)name;
-    if (x->has_inputs && record_read(&scratch, x->record, &r))
+    if (x->has_inputs && record_read(&scratch, x->record, &r)) {
         for (uint32_t i = 0; i < r.input_count; i++)
             watch_add(w, r.inputs[i].path);
+    }
     arena_free(&scratch);
 }
 

@@ -47,7 +47,7 @@ void arena_reset(struct arena *a, struct arena_mark mark);
     }
 #define VEC_PUSH(a, vec)                                                                           \
     ((vec)->n == (vec)->cap                                                                        \
-         ? ((vec)->at = arena_grow((a), (vec)->at, &(vec)->cap, sizeof *(vec)->at), (void)0)        \
+         ? ((vec)->at = arena_grow((a), (vec)->at, &(vec)->cap, sizeof *(vec)->at), (void)0)       \
          : (void)0,                                                                                \
      &(vec)->at[(vec)->n++])
 /* For VEC_PUSH: a copy of items with twice the room, zeroed behind *cap; updates *cap. Growth past

@@ -52,8 +52,8 @@ const struct source *diags_source(const struct diags *d, uint32_t number);
 /* Appends a diagnostic; help and notes may be set on the result until the next append (never NULL). */
 struct diag *diag_error(struct diags *d, const char *code, struct span at, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
-struct diag *diag_warning(struct diags *d, const char *code, struct span at, const char *format, ...)
-    __attribute__((format(printf, 4, 5)));
+struct diag *diag_warning(struct diags *d, const char *code, struct span at, const char *format,
+                          ...) __attribute__((format(printf, 4, 5)));
 /* As diag_error without a place, ": strerror(errno)" behind the message; reads errno first. */
 struct diag *diag_errno(struct diags *d, const char *code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
@@ -66,8 +66,9 @@ void diag_note(struct diags *d, struct diag *to, struct span at, const char *for
 void diags_merge(struct diags *to, const struct diags *from);
 
 struct place {
-    uint32_t line, column; /* counted from 1; column in bytes' characters (UTF-8 sequences count once) */
-    struct str text;       /* the whole line, without its break */
+    uint32_t line,
+        column;      /* counted from 1; column in bytes' characters (UTF-8 sequences count once) */
+    struct str text; /* the whole line, without its break */
 };
 struct place diags_place(const struct diags *d, struct span at);
 

@@ -31,7 +31,8 @@ bool file_sig_is_racy(const struct file_sig *x, int64_t hashed_at_ns);
 
 /* Whole regular file, NUL behind it (not counted). Larger than limit is an error (EFBIG). The diag code is
  * "cannot-read". errno variant: file_read_quiet. */
-bool file_read(struct arena *a, int dir, struct str path, size_t limit, struct str *out, struct diags *d);
+bool file_read(struct arena *a, int dir, struct str path, size_t limit, struct str *out,
+               struct diags *d);
 bool file_read_quiet(struct arena *a, int dir, struct str path, size_t limit, struct str *out);
 
 /* Appears whole or not at all: temporary name beside it, rename. durable: fdatasync before the rename and
@@ -43,10 +44,10 @@ bool file_write_all(int fd, const void *bytes, size_t n);
  * n-th call ends the process by SIGKILL: the tests' way to cut anywhere. */
 void file_kill_point(void);
 
-bool file_make_dirs(int dir, struct str path, unsigned mode);     /* like mkdir -p; existing is fine */
+bool file_make_dirs(int dir, struct str path, unsigned mode); /* like mkdir -p; existing is fine */
 bool file_make_parents(int dir, struct str path, unsigned mode);
-bool file_remove_tree(int dir, struct str path);                  /* absent is fine; never follows links */
-bool file_remove(int dir, struct str path);                       /* file, link or empty folder; absent is fine */
+bool file_remove_tree(int dir, struct str path); /* absent is fine; never follows links */
+bool file_remove(int dir, struct str path);      /* file, link or empty folder; absent is fine */
 bool file_sync_dir(int dir, struct str path);
 
 /* Copies bytes and permission bits: reflink (FICLONE), else copy_file_range, else read and write. The
@@ -59,7 +60,8 @@ struct file_lock {
 };
 enum file_lock_result { FILE_LOCK_HELD, FILE_LOCK_BUSY, FILE_LOCK_ERROR };
 /* wait: block until it is free. On BUSY *holder_pid is the other's (0 if unknown). */
-enum file_lock_result file_lock_open(struct file_lock *l, int dir, struct str path, bool wait, int *holder_pid);
+enum file_lock_result file_lock_open(struct file_lock *l, int dir, struct str path, bool wait,
+                                     int *holder_pid);
 void file_lock_close(struct file_lock *l);
 
 /* Entries of one folder, sorted by bytes, without . and ..; false with errno if it cannot be read. */
@@ -69,6 +71,6 @@ struct file_entry {
 };
 bool file_list(struct arena *a, int dir, struct str path, struct file_entry **out, uint32_t *count);
 
-int64_t time_now_ns(void);       /* CLOCK_REALTIME */
+int64_t time_now_ns(void); /* CLOCK_REALTIME */
 int64_t time_monotonic_ns(void);
-int64_t time_boot_ns(void);      /* CLOCK_BOOTTIME: counts sleep */
+int64_t time_boot_ns(void); /* CLOCK_BOOTTIME: counts sleep */

@@ -12,9 +12,10 @@ struct json {
     bool boolean;
     int64_t integer;
     double real;
-    struct str text;     /* JSON_STRING; for numbers the text as it was written where known, else empty */
-    struct json *items;  /* JSON_LIST and JSON_OBJECT: values */
-    struct str *names;   /* JSON_OBJECT: names[i] belongs to items[i]; order of the file */
+    struct str
+        text; /* JSON_STRING; for numbers the text as it was written where known, else empty */
+    struct json *items; /* JSON_LIST and JSON_OBJECT: values */
+    struct str *names;  /* JSON_OBJECT: names[i] belongs to items[i]; order of the file */
     uint32_t count;
 };
 

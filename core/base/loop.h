@@ -17,7 +17,9 @@ void loop_close(struct loop *l);
 void loop_add_fd(struct loop *l, int fd, short events, loop_fd_function *f, void *context);
 void loop_drop_fd(struct loop *l, int fd);
 
-typedef struct { uint64_t i; } timer_id; /* 0: none */
+typedef struct {
+    uint64_t i;
+} timer_id; /* 0: none */
 /* Calls f once at this CLOCK_BOOTTIME instant (ns), from loop_wait. */
 timer_id loop_add_timer(struct loop *l, int64_t at_ns, loop_timer_function *f, void *context);
 void loop_drop_timer(struct loop *l, timer_id id); /* unknown or fired is fine */

@@ -19,11 +19,12 @@ struct str {
 #define STR_ARG(x) ((int)(x).n), ((x).s ? (x).s : "") /* for "%.*s" */
 #define STR_NONE ((struct str){NULL, 0})
 
-struct str str_from(const char *nul_terminated); /* borrowed */
+struct str str_from(const char *nul_terminated);    /* borrowed */
 struct str str_copy(struct arena *a, struct str x); /* the copy ends in NUL, not counted in n */
 /* NUL-terminated copy: the one way to the operating system's edge. x must hold no NUL (asserted). */
 const char *str_c(struct arena *a, struct str x);
-struct str str_printf(struct arena *a, const char *format, ...) __attribute__((format(printf, 2, 3)));
+struct str str_printf(struct arena *a, const char *format, ...)
+    __attribute__((format(printf, 2, 3)));
 struct str str_join3(struct arena *a, struct str x, struct str y, struct str z);
 
 bool str_eq(struct str x, struct str y);
@@ -31,15 +32,17 @@ int str_cmp(struct str x, struct str y); /* by bytes, shorter first: <0, 0, >0 *
 bool str_starts(struct str x, struct str prefix);
 bool str_ends(struct str x, struct str suffix);
 bool str_has(struct str x, char c);
-ptrdiff_t str_find(struct str x, struct str part); /* offset or -1 */
-ptrdiff_t str_rfind_char(struct str x, char c);    /* offset of the last c or -1 */
+ptrdiff_t str_find(struct str x, struct str part);       /* offset or -1 */
+ptrdiff_t str_rfind_char(struct str x, char c);          /* offset of the last c or -1 */
 struct str str_sub(struct str x, size_t from, size_t n); /* clamped */
 struct str str_tail(struct str x, size_t from);          /* clamped */
-struct str str_trim(struct str x);                       /* blanks, tabs, line breaks at both ends */
+struct str str_trim(struct str x); /* blanks, tabs, line breaks at both ends */
 /* Cuts up to sep (dropped) off the front of *rest into *part; false when *rest was used up, so that
  * "a,b," and "a,b" both have two parts. */
 bool str_cut(struct str *rest, char sep, struct str *part);
-uint64_t str_hash(struct str x); /* for tables in memory and on disk: fixed by this version (FNV-1a 64, finalised) */
+uint64_t str_hash(
+    struct str
+        x); /* for tables in memory and on disk: fixed by this version (FNV-1a 64, finalised) */
 /* Edit distance (insert, delete, replace, swap of neighbours), at most limit + 1; for "did you mean". */
 size_t str_distance(struct str x, struct str y, size_t limit);
 bool str_is_utf8(struct str x); /* well-formed UTF-8 without surrogates */

@@ -11,8 +11,8 @@ struct workers;
 struct work {
     void (*run)(struct work *self);  /* on a worker; must not touch anything but the job */
     void (*done)(struct work *self); /* on the owner's thread, from workers_collect */
-    uint32_t lane;                   /* 0: runs beside anything; else jobs of one lane run one at a time, in order */
-    struct work *next;               /* the pool's */
+    uint32_t lane; /* 0: runs beside anything; else jobs of one lane run one at a time, in order */
+    struct work *next; /* the pool's */
 };
 enum { WORKERS_LANES = 8 };
 
@@ -24,14 +24,16 @@ void workers_submit(struct workers *w, struct work *job);
 int workers_fd(const struct workers *w); /* becomes readable when something is done */
 /* Calls done for each finished job; gives how many. Never blocks. */
 uint32_t workers_collect(struct workers *w);
-uint32_t workers_pending(const struct workers *w); /* submitted and not yet collected (owner's thread) */
+uint32_t
+workers_pending(const struct workers *w); /* submitted and not yet collected (owner's thread) */
 /* Asks jobs that look for it to end early; the pool goes on. Both from any thread. */
 void workers_cancel(struct workers *w);
 bool workers_is_cancelled(const struct workers *w);
 /* Blocks until at least one job is done, then collects. Nothing pending: returns at once. */
 void workers_wait(struct workers *w);
 /* f(context, i) for each i in [0, count), on all threads and this one; returns when all are done. */
-void workers_for_each(struct workers *w, uint32_t count, void (*f)(void *context, uint32_t i), void *context);
+void workers_for_each(struct workers *w, uint32_t count, void (*f)(void *context, uint32_t i),
+                      void *context);
 
 /* A lock for the few things that several workers share, such as a pool of connections: held for a few lines,
  * never across a wait. */

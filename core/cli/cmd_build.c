@@ -15,7 +15,9 @@
 
 extern char **environ;
 
-enum { JOBS_UNBOUND = 4096 }; /* where make lends slots and does not say how many: tokens bound them */
+enum {
+    JOBS_UNBOUND = 4096
+}; /* where make lends slots and does not say how many: tokens bound them */
 
 /* The one listener that the options and the terminal ask for. */
 struct voice {
@@ -130,7 +132,8 @@ static void watch_after(struct watch *w, struct session *s)
 }
 
 /* watch may be NULL; lent: make's jobserver, or NULL. */
-static int build_with(const struct opts *o, struct watch *watch, struct jobserver *lent, uint32_t jobs)
+static int build_with(const struct opts *o, struct watch *watch, struct jobserver *lent,
+                      uint32_t jobs)
 {
     struct session s;
     enum build_mode mode = mode_of(o);
@@ -166,8 +169,9 @@ static struct jobserver *join_make(const struct opts *o, struct jobserver *js, u
     case JOBSERVER_NONE: break;
     case JOBSERVER_OPEN: *jobs = js->slots ? js->slots : JOBS_UNBOUND; return js;
     case JOBSERVER_CLOSED: {
-        struct str text = STR("pawl: warning: make's job slots are not open to pawl: one job at a time (a '+' before the "
-                              "recipe's line opens them)\n");
+        struct str text = STR(
+            "pawl: warning: make's job slots are not open to pawl: one job at a time (a '+' before the "
+            "recipe's line opens them)\n");
         (void)!file_write_all(STDERR_FILENO, text.s, text.n);
         *jobs = 1;
         break;

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: MIT */
 /* The commands that work on files and run nothing: check, fmt, init, clean. */
-#include <errno.h>
-#include <stdio.h>
-#include <string.h>
-#include <unistd.h>
-
 #include "core/cli/commands.h"
 #include "core/cli/session.h"
 #include "parser/format.h"
 #include "parser/parse.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
 
 enum { PIPELINEFILE_LIMIT = 16 << 20 };
 
@@ -16,8 +16,10 @@ enum { PIPELINEFILE_LIMIT = 16 << 20 };
 
 static void put_diag_json(struct buf *b, const struct diags *d, const struct diag *x)
 {
-    static const char *const severities[] = {[DIAG_ERROR] = "error", [DIAG_WARNING] = "warning", [DIAG_NOTE] = "note"};
-    buf_printf(b, "{\"event\":\"diagnostic\",\"severity\":\"%s\",\"code\":\"%s\"", severities[x->severity], x->code);
+    static const char *const severities[] = {
+        [DIAG_ERROR] = "error", [DIAG_WARNING] = "warning", [DIAG_NOTE] = "note"};
+    buf_printf(b, "{\"event\":\"diagnostic\",\"severity\":\"%s\",\"code\":\"%s\"",
+               severities[x->severity], x->code);
     if (x->span.source) {
         struct place p = diags_place(d, x->span);
         buf_put_str(b, STR(",\"file\":"));
@@ -50,10 +52,12 @@ int cmd_check(const struct opts *o)
     int code = session_open(&s, o, SESSION_ASK);
     if (code == EXIT_DONE && !eval_check_sources(&s.pipeline.graph, s.place.root, NULL, &s.diags))
         code = EXIT_WRONG;
-    if (o->json)
+    if (o->json) {
         print_diags_json(&s);
-    else if (code == EXIT_DONE && !o->quiet)
-        (void)!printf("%.*s: %u steps, no errors\n", STR_ARG(s.place.file), s.pipeline.graph.step_count);
+    } else if (code == EXIT_DONE && !o->quiet) {
+        (void)!printf("%.*s: %u steps, no errors\n", STR_ARG(s.place.file),
+                      s.pipeline.graph.step_count);
+    }
     (void)!fflush(stdout);
     return session_close(&s, code);
 }
@@ -90,13 +94,15 @@ static bool format_stream(struct formatting *f)
     }
     bool ok = !in.full;
     if (in.full)
-        diag_error(&f->diags, "cannot-read", SPAN_NONE, "standard input is larger than a Pipelinefile may be");
+        diag_error(&f->diags, "cannot-read", SPAN_NONE,
+                   "standard input is larger than a Pipelinefile may be");
     struct str text = str_copy(&f->arena, buf_str(&in)); /* what is said about it comes later */
     ok = ok && format_text(f, STR("<stdin>"), text, &out);
-    if (ok && f->opts->check)
+    if (ok && f->opts->check) {
         f->differs = f->differs || !str_eq(text, buf_str(&out));
-    else if (ok)
+    } else if (ok) {
         session_print(&out);
+    }
     buf_free(&in);
     buf_free(&out);
     return ok;
@@ -146,7 +152,9 @@ int cmd_fmt(const struct opts *o)
         ok = format_found(&f);
     }
     for (uint32_t i = 0; i < o->targets.n && f.diags.errors == 0; i++)
-        ok = (str_eq(o->targets.at[i], STR("-")) ? format_stream(&f) : format_path(&f, o->targets.at[i])) && ok;
+        ok = (str_eq(o->targets.at[i], STR("-")) ? format_stream(&f)
+                                                 : format_path(&f, o->targets.at[i]))
+             && ok;
     struct buf b;
     buf_init(&b, BUF_TEXT_LIMIT);
     diags_render(&f.diags, session_color(STDERR_FILENO), &b);
@@ -190,7 +198,8 @@ int cmd_init(const struct opts *o)
     if (o->dir.n && chdir(str_c(&arena, o->dir)) != 0) {
         diag_errno(&d, "usage", "cannot go to '%.*s'", STR_ARG(o->dir));
     } else if (sig = file_stat(FILE_CWD, path, false), file_sig_exists(&sig)) {
-        struct diag *e = diag_error(&d, "exists", SPAN_NONE, "there is a '%.*s' already", STR_ARG(path));
+        struct diag *e =
+            diag_error(&d, "exists", SPAN_NONE, "there is a '%.*s' already", STR_ARG(path));
         diag_help(&d, e, "'pawl list' shows its steps");
     } else if (!file_write(FILE_CWD, path, str_from(init_text), 0666, false)) {
         diag_errno(&d, "cannot-write", "cannot write '%.*s'", STR_ARG(path));

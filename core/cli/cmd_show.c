@@ -1,13 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /* The commands that only show: list, graph, log, runs, stats, diff, metrics. */
-#include <string.h>
-#include <unistd.h>
-
 #include "core/cli/commands.h"
 #include "core/cli/session.h"
 #include "core/ui/draw.h"
 #include "core/ui/report.h"
 #include "core/ui/text.h"
+
+#include <string.h>
+#include <unistd.h>
 
 enum { LOG_LIMIT = 80 << 20 };
 
@@ -78,7 +78,8 @@ int cmd_graph(const struct opts *o)
     buf_init(&b, BUF_TEXT_LIMIT);
     int code = session_open(&s, o, SESSION_ASK);
     if (code == EXIT_DONE && o->format.n && !draw_format_parse(o->format, &format)) {
-        struct diag *e = diag_error(&s.diags, "usage", SPAN_NONE, "there is no format '%.*s'", STR_ARG(o->format));
+        struct diag *e = diag_error(&s.diags, "usage", SPAN_NONE, "there is no format '%.*s'",
+                                    STR_ARG(o->format));
         diag_help(&s.diags, e, "dot, mermaid, json and svg are");
         code = EXIT_WRONG;
     }
@@ -106,11 +107,13 @@ static bool put_step_log(struct session *s, step_id step, bool heading, struct b
         return true;
     }
     struct str log;
-    if (last->log_path.n && file_read_quiet(&s->arena, s->place.root, last->log_path, LOG_LIMIT, &log)) {
-        if (isatty(STDOUT_FILENO))
+    if (last->log_path.n
+        && file_read_quiet(&s->arena, s->place.root, last->log_path, LOG_LIMIT, &log)) {
+        if (isatty(STDOUT_FILENO)) {
             str_put_visible(b, log);
-        else
+        } else {
             buf_put_str(b, log); /* as it was printed, for other programs */
+        }
     }
     return true;
 }
@@ -142,13 +145,15 @@ struct history {
 };
 
 /* History needs the workspace and its state, not a Pipelinefile without errors. */
-static int open_history(struct session *s, const struct opts *o, uint32_t limit, struct history *out)
+static int open_history(struct session *s, const struct opts *o, uint32_t limit,
+                        struct history *out)
 {
     int code = session_open(s, o, SESSION_PLACE);
     if (code != EXIT_DONE)
         return code;
     s->state = state_open(s->place.root, true, &s->diags);
-    if (!s->state || !state_read_runs(s->state, &s->arena, limit, &out->runs, &out->count, &s->diags))
+    if (!s->state
+        || !state_read_runs(s->state, &s->arena, limit, &out->runs, &out->count, &s->diags))
         return EXIT_UNUSABLE;
     return EXIT_DONE;
 }
@@ -198,10 +203,13 @@ static const struct state_run *find_run(struct session *s, const struct history 
     int64_t number;
     if (str_parse_i64(name, &number) && number < 0 && -number < (int64_t)h->count)
         return &h->runs[(int64_t)h->count - 1 + number];
-    for (uint32_t i = 0; i < h->count; i++)
-        if (str_eq(h->runs[i].id, name) || (h->runs[i].id.n && str_eq(str_tail(h->runs[i].id, 1), name)))
+    for (uint32_t i = 0; i < h->count; i++) {
+        if (str_eq(h->runs[i].id, name)
+            || (h->runs[i].id.n && str_eq(str_tail(h->runs[i].id, 1), name)))
             return &h->runs[i];
-    struct diag *e = diag_error(&s->diags, "unknown-run", SPAN_NONE, "there is no run '%.*s'", STR_ARG(name));
+    }
+    struct diag *e =
+        diag_error(&s->diags, "unknown-run", SPAN_NONE, "there is no run '%.*s'", STR_ARG(name));
     diag_help(&s->diags, e, "'pawl runs' lists them");
     return NULL;
 }

@@ -4,7 +4,7 @@
 
 struct opts;
 
-int cmd_build(const struct opts *o);   /* build, status, explain, restore */
+int cmd_build(const struct opts *o); /* build, status, explain, restore */
 int cmd_list(const struct opts *o);
 int cmd_graph(const struct opts *o);
 int cmd_log(const struct opts *o);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Finds the command, hands over, gives its exit code. */
+#include "core/cli/commands.h"
+#include "core/cli/session.h"
+
 #include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
-
-#include "core/cli/commands.h"
-#include "core/cli/session.h"
 
 static int dispatch(const struct opts *o)
 {
@@ -39,10 +39,13 @@ static int complete(const struct opts *o, struct diags *d)
     buf_init(&b, BUF_TEXT_LIMIT);
     if (o->targets.n == 1)
         opts_put_completion(&b, o->targets.at[0], &known);
-    if (known)
+    if (known) {
         session_print(&b);
-    else
-        diag_help(d, diag_error(d, "usage", SPAN_NONE, "'pawl completion' wants the name of a shell"), "bash, zsh or fish");
+    } else {
+        diag_help(d,
+                  diag_error(d, "usage", SPAN_NONE, "'pawl completion' wants the name of a shell"),
+                  "bash, zsh or fish");
+    }
     buf_free(&b);
     return known ? EXIT_DONE : EXIT_WRONG;
 }
@@ -53,10 +56,11 @@ static bool answer(const struct opts *o, bool has_command)
         return false;
     struct buf b;
     buf_init(&b, BUF_TEXT_LIMIT);
-    if (o->version)
+    if (o->version) {
         buf_put_str(&b, STR("pawl " PAWL_VERSION "\n"));
-    else
+    } else {
         opts_put_help(&b, o->command, !has_command);
+    }
     session_print(&b);
     buf_free(&b);
     return true;
@@ -83,10 +87,11 @@ int main(int argc, char **argv)
     (void)signal(SIGPIPE, SIG_IGN);
     int code = EXIT_WRONG;
     if (opts_parse(argc, argv, &arena, &opts, &diags)) {
-        if (answer(&opts, opts.named))
+        if (answer(&opts, opts.named)) {
             code = EXIT_DONE;
-        else
+        } else {
             code = opts.command == COMMAND_COMPLETION ? complete(&opts, &diags) : dispatch(&opts);
+        }
     }
     struct buf b;
     buf_init(&b, BUF_TEXT_LIMIT);

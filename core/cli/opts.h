@@ -41,7 +41,8 @@ struct opts {
     int64_t age_ns, max_bytes; /* cache gc; -1: not given */
     enum progress progress;
     bool named; /* a command was named */
-    bool dry_run, verbose, quiet, explain, no_cache, no_remote, watch, json, check, now, help, version;
+    bool dry_run, verbose, quiet, explain, no_cache, no_remote, watch, json, check, now, help,
+        version;
 };
 
 /* false with a diagnostic ("usage"); help and version are set, not carried out. */

@@ -2,12 +2,12 @@
 /* Opens from the ground up, closes in the other direction. */
 #include "core/cli/session.h"
 
+#include "cache/cache.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
-
-#include "cache/cache.h"
 
 extern char **environ;
 
@@ -42,21 +42,25 @@ static int lock(struct session *s)
 {
     int holder = 0, root = s->place.root;
     if (!file_make_dirs(root, STR(".pawl"), 0700)) {
-        diag_errno(&s->diags, "workspace-unusable", "cannot make '.pawl' in '%.*s'", STR_ARG(s->place.root_path));
+        diag_errno(&s->diags, "workspace-unusable", "cannot make '.pawl' in '%.*s'",
+                   STR_ARG(s->place.root_path));
         return EXIT_UNUSABLE;
     }
     enum file_lock_result r = file_lock_open(&s->lock, root, STR(".pawl/lock"), false, &holder);
     if (r == FILE_LOCK_BUSY) {
         struct buf b;
         buf_init(&b, 256);
-        buf_printf(&b, "pawl: another build (process %d) is at work in this workspace: waiting for it\n", holder);
+        buf_printf(
+            &b, "pawl: another build (process %d) is at work in this workspace: waiting for it\n",
+            holder);
         (void)!file_write_all(STDERR_FILENO, b.s, b.n);
         buf_free(&b);
         r = file_lock_open(&s->lock, root, STR(".pawl/lock"), true, &holder);
     }
     if (r == FILE_LOCK_HELD)
         return EXIT_DONE;
-    diag_errno(&s->diags, "workspace-unusable", "cannot lock '.pawl/lock' in '%.*s'", STR_ARG(s->place.root_path));
+    diag_errno(&s->diags, "workspace-unusable", "cannot lock '.pawl/lock' in '%.*s'",
+               STR_ARG(s->place.root_path));
     return EXIT_UNUSABLE;
 }
 

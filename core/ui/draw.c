@@ -9,31 +9,35 @@ bool draw_format_parse(struct str name, enum draw_format *out)
 {
     static const char *const names[] = {
         [DRAW_DOT] = "dot", [DRAW_MERMAID] = "mermaid", [DRAW_JSON] = "json", [DRAW_SVG] = "svg"};
-    for (uint32_t i = 0; i < sizeof names / sizeof names[0]; i++)
+    for (uint32_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         if (str_eq(name, str_from(names[i]))) {
             *out = (enum draw_format)i;
             return true;
         }
+    }
     return false;
 }
 
 /* Calls each for every arrow between two shown steps. */
 static void each_edge(const struct graph *g, const uint8_t *shown,
-                      void (*each)(void *context, uint32_t from, uint32_t to, uint32_t kind), void *context)
+                      void (*each)(void *context, uint32_t from, uint32_t to, uint32_t kind),
+                      void *context)
 {
-    for (uint32_t i = 0; i < g->step_count; i++)
+    for (uint32_t i = 0; i < g->step_count; i++) {
         for (uint32_t k = 0; k < g->steps[i].needs.n && shown[i]; k++) {
             const struct graph_edge *e = &g->edges[g->steps[i].needs.first + k];
             if (shown[e->step.i])
                 each(context, e->step.i, i, e->kind);
         }
+    }
 }
 
 /* ---- dot ---- */
 
 static void put_dot_edge(void *context, uint32_t from, uint32_t to, uint32_t kind)
 {
-    buf_printf(context, "    s%u -> s%u%s;\n", from, to, kind == GRAPH_AFTER ? " [style=dashed]" : "");
+    buf_printf(context, "    s%u -> s%u%s;\n", from, to,
+               kind == GRAPH_AFTER ? " [style=dashed]" : "");
 }
 
 static void put_dot_text(struct buf *b, struct str x)
@@ -75,10 +79,11 @@ static void put_mermaid_text(struct buf *b, struct str x)
 {
     for (size_t i = 0; i < x.n; i++) {
         unsigned char c = (unsigned char)x.s[i];
-        if (c < 0x20 || c == '"' || c == '#' || c == '<' || c == '>' || c == '&')
+        if (c < 0x20 || c == '"' || c == '#' || c == '<' || c == '>' || c == '&') {
             buf_printf(b, "#%u;", c);
-        else
+        } else {
             buf_put_char(b, x.s[i]);
+        }
     }
 }
 
@@ -97,12 +102,14 @@ static void draw_mermaid(struct buf *b, const struct graph *g, const uint8_t *sh
 
 /* ---- json ---- */
 
-static void put_json_files(struct buf *b, const char *name, const struct graph *g, const struct graph_step *s, bool outputs)
+static void put_json_files(struct buf *b, const char *name, const struct graph *g,
+                           const struct graph_step *s, bool outputs)
 {
     uint32_t count = outputs ? s->outputs.n : s->inputs.n;
     buf_printf(b, ",\"%s\":[", name);
     for (uint32_t i = 0; i < count; i++) {
-        file_id f = outputs ? g->outputs[s->outputs.first + i].file : g->inputs[s->inputs.first + i].file;
+        file_id f =
+            outputs ? g->outputs[s->outputs.first + i].file : g->inputs[s->inputs.first + i].file;
         buf_put_str(b, i ? STR(",") : STR(""));
         str_put_json(b, graph_path(g, f));
     }
@@ -226,7 +233,8 @@ static void lay_out(struct layout *l, struct arena *a)
     uint32_t count = 0;
     for (uint32_t i = 0; i < g->step_count; i++) {
         l->boxes[i].step = i;
-        l->boxes[i].width = BOX_PAD + CHAR_WIDTH * (double)characters(graph_text(g, g->steps[i].name));
+        l->boxes[i].width =
+            BOX_PAD + CHAR_WIDTH * (double)characters(graph_text(g, g->steps[i].name));
         if (l->shown[i])
             order[count++] = &l->boxes[i];
     }
@@ -245,12 +253,14 @@ static void lay_out(struct layout *l, struct arena *a)
             l->width = x;
     }
     l->width += MARGIN - BOX_GAP;
-    l->height = 2 * MARGIN + l->layers * (double)(BOX_HEIGHT + LAYER_GAP) - (l->layers ? LAYER_GAP : 0);
+    l->height =
+        2 * MARGIN + l->layers * (double)(BOX_HEIGHT + LAYER_GAP) - (l->layers ? LAYER_GAP : 0);
     /* Each layer in the middle of the page. */
     for (uint32_t begin = 0, end; begin < count; begin = end) {
         for (end = begin; end < count && order[end]->layer == order[begin]->layer; end++)
             ;
-        double right = order[end - 1]->x + order[end - 1]->width, shift = (l->width - MARGIN - right) / 2;
+        double right = order[end - 1]->x + order[end - 1]->width,
+               shift = (l->width - MARGIN - right) / 2;
         for (uint32_t k = begin; k < end; k++)
             order[k]->x += shift;
     }
@@ -278,10 +288,12 @@ static void put_svg_edge(void *context, uint32_t from, uint32_t to, uint32_t kin
 {
     struct layout *l = context;
     const struct box *x = &l->boxes[from], *y = &l->boxes[to];
-    double x1 = x->x + x->width / 2, y1 = x->y + BOX_HEIGHT, x2 = y->x + y->width / 2, y2 = y->y - 4;
+    double x1 = x->x + x->width / 2, y1 = x->y + BOX_HEIGHT, x2 = y->x + y->width / 2,
+           y2 = y->y - 4;
     double bend = (y2 - y1) / 2;
     buf_printf(l->out, "<path class=\"edge\"%s d=\"M%.1f %.1fC%.1f %.1f %.1f %.1f %.1f %.1f\"/>\n",
-               kind == GRAPH_AFTER ? " stroke-dasharray=\"4 3\"" : "", x1, y1, x1, y1 + bend, x2, y2 - bend, x2, y2);
+               kind == GRAPH_AFTER ? " stroke-dasharray=\"4 3\"" : "", x1, y1, x1, y1 + bend, x2,
+               y2 - bend, x2, y2);
 }
 
 static void put_svg_box(struct layout *l, uint32_t i)
@@ -290,9 +302,11 @@ static void put_svg_box(struct layout *l, uint32_t i)
     const struct graph_step *s = &l->g->steps[i];
     buf_printf(l->out, "<g><title>");
     put_xml(l->out, s->about.n ? graph_text(l->g, s->about) : graph_text(l->g, s->name));
-    buf_printf(l->out, "</title><rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%d\" rx=\"6\"/>", x->x, x->y, x->width,
-               BOX_HEIGHT);
-    buf_printf(l->out, "<text x=\"%.1f\" y=\"%.1f\">", x->x + x->width / 2, x->y + BOX_HEIGHT / 2.0 + 5);
+    buf_printf(l->out,
+               "</title><rect x=\"%.1f\" y=\"%.1f\" width=\"%.1f\" height=\"%d\" rx=\"6\"/>", x->x,
+               x->y, x->width, BOX_HEIGHT);
+    buf_printf(l->out, "<text x=\"%.1f\" y=\"%.1f\">", x->x + x->width / 2,
+               x->y + BOX_HEIGHT / 2.0 + 5);
     put_xml(l->out, graph_text(l->g, s->name));
     buf_put_str(l->out, STR("</text></g>\n"));
 }
@@ -304,17 +318,19 @@ static void draw_svg(struct buf *b, const struct graph *g, const uint8_t *shown)
     l.boxes = ARENA_ARRAY(&a, struct box, g->step_count + 1);
     find_layers(&l);
     lay_out(&l, &a);
-    buf_printf(b,
-               "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%.0f\" height=\"%.0f\" viewBox=\"0 0 %.0f %.0f\">\n"
-               "<style>text{font:13px monospace;text-anchor:middle;fill:#222}rect{fill:#eef3fb;stroke:#4a6fa5}"
-               ".edge{fill:none;stroke:#888;marker-end:url(#tip)}</style>\n"
-               "<defs><marker id=\"tip\" viewBox=\"0 0 8 8\" refX=\"6\" refY=\"4\" markerWidth=\"7\" markerHeight=\"7\" "
-               "orient=\"auto\"><path d=\"M0 0L8 4L0 8z\" fill=\"#888\"/></marker></defs>\n",
-               l.width, l.height, l.width, l.height);
+    buf_printf(
+        b,
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%.0f\" height=\"%.0f\" viewBox=\"0 0 %.0f %.0f\">\n"
+        "<style>text{font:13px monospace;text-anchor:middle;fill:#222}rect{fill:#eef3fb;stroke:#4a6fa5}"
+        ".edge{fill:none;stroke:#888;marker-end:url(#tip)}</style>\n"
+        "<defs><marker id=\"tip\" viewBox=\"0 0 8 8\" refX=\"6\" refY=\"4\" markerWidth=\"7\" markerHeight=\"7\" "
+        "orient=\"auto\"><path d=\"M0 0L8 4L0 8z\" fill=\"#888\"/></marker></defs>\n",
+        l.width, l.height, l.width, l.height);
     each_edge(g, shown, put_svg_edge, &l);
-    for (uint32_t i = 0; i < g->step_count; i++)
+    for (uint32_t i = 0; i < g->step_count; i++) {
         if (shown[i])
             put_svg_box(&l, i);
+    }
     buf_put_str(b, STR("</svg>\n"));
     arena_free(&a);
 }

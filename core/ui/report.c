@@ -2,9 +2,9 @@
 /* Tables of text; widths are counted in characters, not bytes. */
 #include "core/ui/report.h"
 
-#include <time.h>
-
 #include "core/base/table.h"
+
+#include <time.h>
 
 /* ---- tables ---- */
 
@@ -60,7 +60,8 @@ static void put_sheet(struct buf *b, const struct sheet *s)
     }
     for (uint32_t i = 0; i < s->cells.n; i++) {
         uint32_t column = i % s->columns;
-        put_cell(b, s->cells.at[i], widths[column], column < 32 && (s->right >> column & 1), column + 1 == s->columns);
+        put_cell(b, s->cells.at[i], widths[column], column < 32 && (s->right >> column & 1),
+                 column + 1 == s->columns);
     }
 }
 
@@ -98,7 +99,8 @@ static void put_seconds(struct buf *b, const char *name, int64_t ns)
 
 /* ---- list ---- */
 
-void report_steps(struct buf *b, const struct graph *g, const struct step_list *steps, const struct report_options *o)
+void report_steps(struct buf *b, const struct graph *g, const struct step_list *steps,
+                  const struct report_options *o)
 {
     struct arena scratch = {0};
     struct sheet s = {.arena = &scratch, .columns = 2};
@@ -129,7 +131,8 @@ void report_steps(struct buf *b, const struct graph *g, const struct step_list *
 
 /* ---- runs ---- */
 
-static void put_pairs(struct buf *b, const char *name, const struct record_metric *at, uint32_t count)
+static void put_pairs(struct buf *b, const char *name, const struct record_metric *at,
+                      uint32_t count)
 {
     buf_printf(b, ",\"%s\":{", name);
     for (uint32_t i = 0; i < count; i++) {
@@ -150,21 +153,26 @@ static void put_run_json(struct buf *b, const struct state_run *r)
     buf_printf(b, ",\"started_ms\":%lld", (long long)r->started_ms);
     put_seconds(b, "seconds", r->duration_ns);
     put_seconds(b, "saved_seconds", r->saved_ns);
-    buf_printf(b, ",\"ran\":%u,\"restored\":%u,\"up_to_date\":%u,\"skipped\":%u,\"failed\":%u,\"interrupted\":%s", r->ran,
-               r->restored, r->up_to_date, r->skipped, r->failed, r->interrupted ? "true" : "false");
+    buf_printf(
+        b,
+        ",\"ran\":%u,\"restored\":%u,\"up_to_date\":%u,\"skipped\":%u,\"failed\":%u,\"interrupted\":%s",
+        r->ran, r->restored, r->up_to_date, r->skipped, r->failed,
+        r->interrupted ? "true" : "false");
     put_pairs(b, "params", r->params, r->param_count);
     buf_put_str(b, STR(",\"metrics\":{"));
     bool any = false;
-    for (uint32_t i = 0; i < r->step_count; i++)
+    for (uint32_t i = 0; i < r->step_count; i++) {
         for (uint32_t k = 0; k < r->steps[i].metric_count; k++) {
             struct arena scratch = {0};
             buf_put_str(b, any ? STR(",") : STR(""));
-            str_put_json(b, str_join3(&scratch, r->steps[i].name, STR("."), r->steps[i].metrics[k].name));
+            str_put_json(
+                b, str_join3(&scratch, r->steps[i].name, STR("."), r->steps[i].metrics[k].name));
             buf_put_char(b, ':');
             str_put_json(b, r->steps[i].metrics[k].text);
             any = true;
             arena_free(&scratch);
         }
+    }
     buf_put_str(b, STR("}}\n"));
 }
 
@@ -173,11 +181,12 @@ static const char *how_it_ended(const struct state_run *r)
     return r->interrupted ? "interrupted" : r->failed ? "failed" : "good";
 }
 
-void report_runs(struct buf *b, const struct state_run *runs, uint32_t count, const struct report_options *o)
+void report_runs(struct buf *b, const struct state_run *runs, uint32_t count,
+                 const struct report_options *o)
 {
     struct arena scratch = {0};
-    static const char *const heads[] = {"run", "started", "took", "ran", "restored", "up to date", "skipped", "failed",
-                                        "end", "targets"};
+    static const char *const heads[] = {"run",        "started", "took",   "ran", "restored",
+                                        "up to date", "skipped", "failed", "end", "targets"};
     struct sheet s = {.arena = &scratch, .columns = 10, .right = 0xfc};
     for (uint32_t i = 0; i < s.columns; i++)
         add_cell(&s, str_from(heads[i]));
@@ -203,7 +212,8 @@ void report_runs(struct buf *b, const struct state_run *runs, uint32_t count, co
 
 /* ---- stats ---- */
 
-void report_stats(struct buf *b, const struct state_run *runs, uint32_t count, const struct report_options *o)
+void report_stats(struct buf *b, const struct state_run *runs, uint32_t count,
+                  const struct report_options *o)
 {
     uint64_t ran = 0, restored = 0, up_to_date = 0, failed = 0;
     int64_t saved_ns = 0, spent_ns = 0;
@@ -225,9 +235,10 @@ void report_stats(struct buf *b, const struct state_run *runs, uint32_t count, c
     uint64_t all = ran + restored + up_to_date;
     double rate = all ? 100.0 * (double)(restored + up_to_date) / (double)all : 0;
     if (o->json) {
-        buf_printf(b, "{\"runs\":%u,\"ran\":%llu,\"restored\":%llu,\"up_to_date\":%llu,\"failed\":%llu", count,
-                   (unsigned long long)ran, (unsigned long long)restored, (unsigned long long)up_to_date,
-                   (unsigned long long)failed);
+        buf_printf(
+            b, "{\"runs\":%u,\"ran\":%llu,\"restored\":%llu,\"up_to_date\":%llu,\"failed\":%llu",
+            count, (unsigned long long)ran, (unsigned long long)restored,
+            (unsigned long long)up_to_date, (unsigned long long)failed);
         buf_printf(b, ",\"hit_rate\":%.4f", rate / 100);
         put_seconds(b, "spent_seconds", spent_ns);
         put_seconds(b, "saved_seconds", saved_ns);
@@ -236,8 +247,9 @@ void report_stats(struct buf *b, const struct state_run *runs, uint32_t count, c
     }
     struct arena scratch = {0};
     buf_printf(b, "runs         %u\n", count);
-    buf_printf(b, "steps        %llu ran, %llu restored, %llu up to date, %llu failed\n", (unsigned long long)ran,
-               (unsigned long long)restored, (unsigned long long)up_to_date, (unsigned long long)failed);
+    buf_printf(b, "steps        %llu ran, %llu restored, %llu up to date, %llu failed\n",
+               (unsigned long long)ran, (unsigned long long)restored,
+               (unsigned long long)up_to_date, (unsigned long long)failed);
     buf_printf(b, "hit rate     %.1f %%\n", rate);
     buf_printf(b, "time spent   %.*s\n", STR_ARG(duration_text(&scratch, spent_ns)));
     buf_printf(b, "time saved   %.*s\n", STR_ARG(duration_text(&scratch, saved_ns)));
@@ -265,20 +277,23 @@ static void add_figure(struct figures *f, struct arena *a, struct str name, stru
 
 static void add_metrics(struct figures *f, struct arena *a, const struct state_run *r)
 {
-    for (uint32_t i = 0; i < r->step_count; i++)
-        for (uint32_t k = 0; k < r->steps[i].metric_count; k++)
+    for (uint32_t i = 0; i < r->step_count; i++) {
+        for (uint32_t k = 0; k < r->steps[i].metric_count; k++) {
             add_figure(f, a, str_join3(a, r->steps[i].name, STR("."), r->steps[i].metrics[k].name),
                        r->steps[i].metrics[k].text);
+        }
+    }
 }
 
-static void put_two(struct buf *b, struct arena *a, const char *kind, const struct figures f[2], const struct report_options *o,
-                    struct sheet *s)
+static void put_two(struct buf *b, struct arena *a, const char *kind, const struct figures f[2],
+                    const struct report_options *o, struct sheet *s)
 {
     struct table all;
     table_init(&all, a);
-    for (uint32_t side = 0; side < 2; side++)
+    for (uint32_t side = 0; side < 2; side++) {
         for (uint32_t i = 0; i < f[side].names.count; i++)
             (void)table_add(&all, f[side].names.keys[i], NULL);
+    }
     for (uint32_t i = 0; i < all.count; i++) {
         struct str value[2];
         bool has[2];
@@ -306,7 +321,8 @@ static void put_two(struct buf *b, struct arena *a, const char *kind, const stru
     }
 }
 
-void report_diff(struct buf *b, const struct state_run *before, const struct state_run *after, const struct report_options *o)
+void report_diff(struct buf *b, const struct state_run *before, const struct state_run *after,
+                 const struct report_options *o)
 {
     struct arena a = {0};
     const struct state_run *runs[2] = {before, after};
@@ -333,24 +349,27 @@ void report_diff(struct buf *b, const struct state_run *before, const struct sta
 
 static bool is_asked_for(struct str name, const struct str *steps, uint32_t count)
 {
-    for (uint32_t i = 0; i < count; i++)
-        if (str_eq(name, steps[i]) || (str_starts(name, steps[i]) && name.n > steps[i].n && name.s[steps[i].n] == '['))
+    for (uint32_t i = 0; i < count; i++) {
+        if (str_eq(name, steps[i])
+            || (str_starts(name, steps[i]) && name.n > steps[i].n && name.s[steps[i].n] == '['))
             return true;
+    }
     return count == 0;
 }
 
-void report_metrics(struct buf *b, const struct state_run *runs, uint32_t count, const struct str *steps,
-                    uint32_t step_count, const struct report_options *o)
+void report_metrics(struct buf *b, const struct state_run *runs, uint32_t count,
+                    const struct str *steps, uint32_t step_count, const struct report_options *o)
 {
     struct arena a = {0};
     struct sheet s = {.arena = &a, .columns = 5};
     static const char *const heads[] = {"run", "started", "step", "metric", "value"};
     for (uint32_t i = 0; i < s.columns; i++)
         add_cell(&s, str_from(heads[i]));
-    for (uint32_t i = 0; i < count; i++)
+    for (uint32_t i = 0; i < count; i++) {
         for (uint32_t k = 0; k < runs[i].step_count; k++) {
             const struct state_run_step *step = &runs[i].steps[k];
-            for (uint32_t m = 0; m < step->metric_count && is_asked_for(step->name, steps, step_count); m++) {
+            for (uint32_t m = 0;
+                 m < step->metric_count && is_asked_for(step->name, steps, step_count); m++) {
                 if (o->json) {
                     buf_put_str(b, STR("{\"run\":"));
                     str_put_json(b, runs[i].id);
@@ -367,6 +386,7 @@ void report_metrics(struct buf *b, const struct state_run *runs, uint32_t count,
                 add_cell(&s, step->metrics[m].text);
             }
         }
+    }
     if (!o->json)
         put_sheet(b, &s);
     arena_free(&a);

@@ -2,10 +2,10 @@
 /* Words for what happened. */
 #include "core/ui/text.h"
 
-#include <stdio.h>
-
 #include "core/base/file.h"
 #include "core/fingerprint.h"
+
+#include <stdio.h>
 
 enum { LOG_SHOWN = 256 << 10, LOG_READ_LIMIT = 80 << 20, VALUE_SHOWN = 400 };
 
@@ -30,10 +30,11 @@ static struct result_look look_of(enum event_result r)
 
 static void put_colored(struct buf *b, bool color, const char *sgr, const char *text)
 {
-    if (color)
+    if (color) {
         buf_printf(b, "\x1b[%sm%s\x1b[0m", sgr, text);
-    else
+    } else {
         buf_put_str(b, str_from(text));
+    }
 }
 
 /* Lines of a value stand one below the other, behind the margin. */

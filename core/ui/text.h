@@ -6,12 +6,12 @@
 #include "core/event.h"
 
 struct text_options {
-    int out, err;  /* borrowed descriptors */
-    int root;      /* the workspace: for logs */
+    int out, err; /* borrowed descriptors */
+    int root;     /* the workspace: for logs */
     bool color;
-    bool verbose;  /* also steps that were up to date, commands, logs of steps that ran well */
-    bool quiet;    /* failures alone */
-    bool explain;  /* each change of a step that is not up to date */
+    bool verbose; /* also steps that were up to date, commands, logs of steps that ran well */
+    bool quiet;   /* failures alone */
+    bool explain; /* each change of a step that is not up to date */
 };
 
 struct text {

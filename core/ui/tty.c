@@ -3,13 +3,18 @@
  * anew after it, in one write: no flicker, and what scrolls away is plain lines. */
 #include "core/ui/tty.h"
 
-#include <sys/ioctl.h>
-#include <unistd.h>
-
 #include "core/base/arena.h"
 #include "core/base/file.h"
 
-enum { TTY_LINES_MAX = 12, TTY_WIDTH_MIN = 20, TTY_REDRAW_NS = 90 * 1000 * 1000, TTY_ESTIMATE_MIN_NS = 2000 * 1000 * 1000 };
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+enum {
+    TTY_LINES_MAX = 12,
+    TTY_WIDTH_MIN = 20,
+    TTY_REDRAW_NS = 90 * 1000 * 1000,
+    TTY_ESTIMATE_MIN_NS = 2000 * 1000 * 1000
+};
 
 struct running {
     uint32_t step;
@@ -110,17 +115,19 @@ static void draw(struct tty *t, struct buf *b)
 static void begin_running(struct tty *t, const struct event *e)
 {
     struct running *r = VEC_PUSH(&t->arena, &t->running);
-    *r = (struct running){e->step, str_copy(&t->arena, e->name), time_monotonic_ns(), e->expected_ns};
+    *r = (struct running){e->step, str_copy(&t->arena, e->name), time_monotonic_ns(),
+                          e->expected_ns};
 }
 
 static void end_running(struct tty *t, uint32_t step)
 {
-    for (uint32_t i = 0; i < t->running.n; i++)
+    for (uint32_t i = 0; i < t->running.n; i++) {
         if (t->running.at[i].step == step) {
             for (t->running.n--; i < t->running.n; i++)
                 t->running.at[i] = t->running.at[i + 1];
             return;
         }
+    }
 }
 
 static void follow(struct tty *t, const struct event *e)
@@ -148,8 +155,9 @@ static void tell(struct listener *self, const struct event *e)
 {
     struct tty *t = (struct tty *)self;
     follow(t, e);
-    bool permanent = e->kind == EVENT_NOTICE || e->kind == EVENT_SUMMARY
-                     || (e->kind == EVENT_STEP_END && (e->result != EVENT_UP_TO_DATE || t->options.verbose));
+    bool permanent =
+        e->kind == EVENT_NOTICE || e->kind == EVENT_SUMMARY
+        || (e->kind == EVENT_STEP_END && (e->result != EVENT_UP_TO_DATE || t->options.verbose));
     bool early = time_monotonic_ns() - t->drawn_ns < TTY_REDRAW_NS;
     if (!permanent && early)
         return;
