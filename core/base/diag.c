@@ -5,7 +5,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdio.h>
 #include <string.h>
 
 void diags_init(struct diags *d, struct arena *a)
@@ -44,43 +43,36 @@ static struct diag *diag_add(struct diags *d, enum diag_severity severity, const
     return x;
 }
 
-static struct str format_text(struct arena *a, const char *format, va_list args)
-    __attribute__((format(printf, 2, 0)));
+static struct diag *diag_addv(struct diags *d, struct diag head, const char *format, va_list args)
+    __attribute__((format(printf, 3, 0)));
 
-static struct str format_text(struct arena *a, const char *format, va_list args)
+static struct diag *diag_addv(struct diags *d, struct diag head, const char *format, va_list args)
 {
-    va_list again;
-    va_copy(again, args);
-    int n = vsnprintf(NULL, 0, format, args);
-    assert(n >= 0);
-    char *p = arena_alloc(a, (size_t)n + 1, 1);
-    vsnprintf(p, (size_t)n + 1, format, again);
-    va_end(again);
-    return (struct str){p, (size_t)n};
+    struct diag *x = diag_add(d, head.severity, head.code, head.span);
+    if (!is_spare(d, x)) {
+        x->message = str_vprintf(d->arena, format, args);
+    }
+    return x;
 }
 
 struct diag *diag_error(struct diags *d, const char *code, struct span at, const char *format, ...)
 {
-    struct diag *x = diag_add(d, DIAG_ERROR, code, at);
-    if (!is_spare(d, x)) {
-        va_list args;
-        va_start(args, format);
-        x->message = format_text(d->arena, format, args);
-        va_end(args);
-    }
+    struct diag head = {.severity = DIAG_ERROR, .code = code, .span = at};
+    va_list args;
+    va_start(args, format);
+    struct diag *x = diag_addv(d, head, format, args);
+    va_end(args);
     return x;
 }
 
 struct diag *diag_warning(struct diags *d, const char *code, struct span at, const char *format,
                           ...)
 {
-    struct diag *x = diag_add(d, DIAG_WARNING, code, at);
-    if (!is_spare(d, x)) {
-        va_list args;
-        va_start(args, format);
-        x->message = format_text(d->arena, format, args);
-        va_end(args);
-    }
+    struct diag head = {.severity = DIAG_WARNING, .code = code, .span = at};
+    va_list args;
+    va_start(args, format);
+    struct diag *x = diag_addv(d, head, format, args);
+    va_end(args);
     return x;
 }
 
@@ -91,7 +83,7 @@ struct diag *diag_errno(struct diags *d, const char *code, const char *format, .
     if (!is_spare(d, x)) {
         va_list args;
         va_start(args, format);
-        struct str what = format_text(d->arena, format, args);
+        struct str what = str_vprintf(d->arena, format, args);
         va_end(args);
         x->message =
             str_join3(d->arena, what, STR(": "), str_from(reason ? reason : "unknown error"));
@@ -106,7 +98,7 @@ void diag_help(struct diags *d, struct diag *to, const char *format, ...)
     }
     va_list args;
     va_start(args, format);
-    to->help = format_text(d->arena, format, args);
+    to->help = str_vprintf(d->arena, format, args);
     va_end(args);
 }
 
@@ -118,7 +110,7 @@ void diag_note(struct diags *d, struct diag *to, struct span at, const char *for
     va_list args;
     va_start(args, format);
     struct diag_extra *extra = VEC_PUSH(d->arena, &to->notes);
-    *extra = (struct diag_extra){.span = at, .text = format_text(d->arena, format, args)};
+    *extra = (struct diag_extra){.span = at, .text = str_vprintf(d->arena, format, args)};
     va_end(args);
 }
 

@@ -39,13 +39,20 @@ struct str str_printf(struct arena *a, const char *format, ...)
 {
     va_list args;
     va_start(args, format);
-    int n = vsnprintf(NULL, 0, format, args);
+    struct str text = str_vprintf(a, format, args);
     va_end(args);
+    return text;
+}
+
+struct str str_vprintf(struct arena *a, const char *format, va_list args)
+{
+    va_list again;
+    va_copy(again, args);
+    int n = vsnprintf(NULL, 0, format, args);
     assert(n >= 0);
     char *p = arena_alloc(a, (size_t)n + 1, 1);
-    va_start(args, format);
-    vsnprintf(p, (size_t)n + 1, format, args);
-    va_end(args);
+    vsnprintf(p, (size_t)n + 1, format, again);
+    va_end(again);
     return (struct str){p, (size_t)n};
 }
 

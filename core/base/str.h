@@ -3,6 +3,7 @@
  * A str never owns its bytes and need not end in NUL. */
 #pragma once
 
+#include <limits.h>
 #include <stdarg.h>
 #include <stdbool.h>
 #include <stddef.h>
@@ -16,7 +17,8 @@ struct str {
 };
 
 #define STR(literal) ((struct str){"" literal, sizeof(literal) - 1})
-#define STR_ARG(x) ((int)(x).n), ((x).s ? (x).s : "") /* for "%.*s" */
+/* For "%.*s", whose precision is an int: a negative one would be no bound at all. */
+#define STR_ARG(x) ((int)((x).n < INT_MAX ? (x).n : INT_MAX)), ((x).s ? (x).s : "")
 #define STR_NONE ((struct str){NULL, 0})
 
 struct str str_from(const char *nul_terminated);    /* borrowed */
@@ -25,6 +27,8 @@ struct str str_copy(struct arena *a, struct str x); /* the copy ends in NUL, not
 const char *str_c(struct arena *a, struct str x);
 struct str str_printf(struct arena *a, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
+struct str str_vprintf(struct arena *a, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
 struct str str_join3(struct arena *a, struct str x, struct str y, struct str z);
 
 bool str_eq(struct str x, struct str y);
@@ -40,15 +44,15 @@ struct str str_trim(struct str x); /* blanks, tabs, line breaks at both ends */
 /* Cuts up to sep (dropped) off the front of *rest into *part; false when *rest was used up, so that
  * "a,b," and "a,b" both have two parts. */
 bool str_cut(struct str *rest, char sep, struct str *part);
-uint64_t str_hash(
-    struct str
-        x); /* for tables in memory and on disk: fixed by this version (FNV-1a 64, finalised) */
+/* For tables in memory and on disk: fixed by this version (FNV-1a 64, finalised). */
+uint64_t str_hash(struct str x);
 /* Edit distance (insert, delete, replace, swap of neighbours), at most limit + 1; for "did you mean". */
 size_t str_distance(struct str x, struct str y, size_t limit);
 bool str_is_utf8(struct str x); /* well-formed UTF-8 without surrogates */
 
 /* A growing buffer on the heap. limit bounds n: an append that would pass it is dropped whole and sets
- * full; so is then each later one, until buf_clear. s is NUL-terminated after any append. All zeros with a limit set is a valid empty buffer. */
+ * full; so is then each later one, until buf_clear. s is NUL-terminated after any append. All zeros with a limit
+ * set is a valid empty buffer. */
 struct buf {
     char *s;
     size_t n, cap, limit;
