@@ -152,6 +152,7 @@ struct building {
     uint32_t pausing;   /* steps that wait before another try */
     bool stopping;      /* start nothing more */
     bool interrupted;
+    bool unrestored;     /* a restore found no result for a step */
     bool wrong;          /* a fan-out's graph has errors */
     uint32_t interrupts; /* how often the person asked */
     bool jobs_noted;     /* BUILD_JOBS_NOTE says that jobs of this build may be running */
@@ -197,8 +198,8 @@ void look_file_ready(void *context, uint32_t number); /* an observe_function */
 
 /* execute.c */
 void execute_start(struct task *t); /* QUEUED → RUNNING, with task.grant taken */
-void execute_outputs_failed(
-    struct task *t); /* it ended well, but its outputs are not what was declared */
+/* It ended well, but its outputs are not what was declared. */
+void execute_outputs_failed(struct task *t);
 void execute_end_all(struct building *b);                           /* interrupt: pauses end too */
 struct str execute_log_path(struct arena *a, struct str step_name); /* workspace-relative */
 void execute_probe(struct building *b, uint32_t probe, uint32_t waiter);
@@ -206,7 +207,6 @@ void execute_probe(struct building *b, uint32_t probe, uint32_t waiter);
 /* settle.c */
 void settle_begin(struct task *t); /* the command ended well */
 void settle_restored(struct task *t, const struct record *r, int64_t restore_began_ns);
-void settle_pending(
-    struct building *b); /* results of earlier builds that never reached the cache */
+void settle_pending(struct building *b); /* what earlier builds did not get into the cache */
 void settle_look_again(struct task *t);
 void settle_flush(struct building *b); /* at the end: commit all */

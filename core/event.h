@@ -65,8 +65,8 @@ struct event {
 /* Told of each event in order, on the build's thread. */
 struct listener {
     void (*tell)(struct listener *self, const struct event *e);
-    void (*tick)(
-        struct listener *self); /* about ten times a second while something runs; may be NULL */
+    /* About ten times a second while something runs; may be NULL. */
+    void (*tick)(struct listener *self);
 };
 
 const char *event_result_name(enum event_result r); /* "up_to_date", … */

@@ -219,9 +219,8 @@ bool value_late_encode(struct buf *b, const struct value *v, struct value_source
 
 /* ---- decoding ---- */
 
-enum {
-    GRAPH_SOURCE = 0x40000000
-}; /* added to the graph's numbers, so that they cannot be the diags' */
+/* Added to the graph's numbers, so that they cannot be the diags'. */
+enum { GRAPH_SOURCE = 0x40000000 };
 
 struct decoder {
     struct arena *arena;
