@@ -160,7 +160,7 @@ static void draw_json(struct buf *b, const struct graph *g, const uint8_t *shown
 
 /* ---- svg ---- */
 
-enum { BOX_HEIGHT = 34, BOX_GAP = 18, LAYER_GAP = 46, CHAR_WIDTH = 8, BOX_PAD = 24, MARGIN = 16 };
+enum { BOX_HEIGHT = 34, BOX_GAP = 18, LAYER_GAP = 46, LETTER_WIDTH = 8, BOX_PAD = 24, MARGIN = 16 };
 
 struct box {
     uint32_t step, layer;
@@ -234,7 +234,7 @@ static void lay_out(struct layout *l, struct arena *a)
     for (uint32_t i = 0; i < g->step_count; i++) {
         l->boxes[i].step = i;
         l->boxes[i].width =
-            BOX_PAD + CHAR_WIDTH * (double)characters(graph_text(g, g->steps[i].name));
+            BOX_PAD + LETTER_WIDTH * (double)characters(graph_text(g, g->steps[i].name));
         if (l->shown[i])
             order[count++] = &l->boxes[i];
     }
