@@ -7,6 +7,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 enum { LOG_NAME_BYTES = 80, PROBE_TEXT_LIMIT = 1 << 20 };
@@ -470,28 +471,52 @@ static void probe_output(struct job *job, struct str text)
     buf_put_str(&p->text, text);
 }
 
+/* Why it failed, in its own words if it had any: their end, in the place of its text. */
+static void explain_probe(struct probe_life *p)
+{
+    enum { SHOWN = 400 };
+    char last[SHOWN];
+    off_t size = p->job.errors ? lseek(p->job.errors, 0, SEEK_END) : 0;
+    off_t from = size > SHOWN ? size - SHOWN : 0;
+    ssize_t n = size > 0 ? pread(p->job.errors, last, SHOWN, from) : 0;
+    struct str words = str_trim((struct str){last, n > 0 ? (size_t)n : 0});
+    struct buf b;
+    buf_init(&b, BUF_TEXT_LIMIT);
+    const struct outcome *o = &p->job.outcome;
+    buf_printf(&b, o->signal ? "signal %d" : "exit status %d", o->signal ? o->signal : o->status);
+    if (words.n == 0)
+        words = str_trim(buf_str(&p->text));
+    if (words.n > 0)
+        buf_printf(&b, ": %.*s", STR_ARG(words));
+    buf_clear(&p->text);
+    buf_put_str(&p->text, buf_str(&b));
+    buf_free(&b);
+}
+
 static void probe_done(struct job *job)
 {
     struct probe_life *p = job->context;
     bool ok = outcome_is_success(&job->outcome) && !p->text.full;
     p->state = ok ? PROBE_DONE : PROBE_FAILED;
-    if (!ok && p->text.n == 0)
-        buf_printf(&p->text, "exit status %d",
-                   job->outcome.signal ? 128 + job->outcome.signal : job->outcome.status);
+    if (!ok)
+        explain_probe(p);
+    if (job->errors)
+        close(job->errors);
+    job->errors = 0;
     look_probe_done(p);
 }
 
-/* What a probe says on its error stream is no part of its text: it goes to a log. */
-static struct str probe_script(struct building *b, struct probe_life *p,
-                               const struct graph_probe *g)
+/* Asking writes nothing in the workspace. */
+static const char *probe_tmp(struct building *b, struct probe_life *p, uint32_t probe)
 {
-    struct str text = graph_text(b->graph, g->command.bytes);
-    struct str log =
-        str_printf(&p->arena, ".pawl/logs/probe-%.*s.log", STR_ARG(graph_text(b->graph, g->name)));
-    if (str_starts(text, STR("#!")) || b->options->mode == BUILD_ASK
-        || !file_make_parents(b->root, log, 0700))
-        return str_copy(&p->arena, text);
-    return str_printf(&p->arena, "exec 2>'%.*s'\n%.*s", STR_ARG(log), STR_ARG(text));
+    if (b->options->mode != BUILD_ASK)
+        return str_printf(&p->arena, "%.*s/.pawl/tmp/probe-%u", STR_ARG(b->options->root_path),
+                          probe)
+            .s;
+    const char *tmp = command_env(b->options->environment, "TMPDIR");
+    return str_printf(&p->arena, "%s/pawl-%ld-probe-%u", tmp && *tmp == '/' ? tmp : "/tmp",
+                      (long)getpid(), probe)
+        .s;
 }
 
 void execute_probe(struct building *b, uint32_t probe, uint32_t waiter)
@@ -503,11 +528,12 @@ void execute_probe(struct building *b, uint32_t probe, uint32_t waiter)
         return;
     p->building = b;
     buf_init(&p->text, PROBE_TEXT_LIMIT);
-    p->job = (struct job){.script = probe_script(b, p, &b->graph->probes[probe]),
+    int errors = memfd_create("probe", MFD_CLOEXEC); /* what it says there is no part of its text */
+    struct str text = graph_text(b->graph, b->graph->probes[probe].command.bytes);
+    p->job = (struct job){.script = str_copy(&p->arena, text),
                           .envp = b->options->environment,
-                          .tmp = str_printf(&p->arena, "%.*s/.pawl/tmp/probe-%u",
-                                            STR_ARG(b->options->root_path), probe)
-                                     .s,
+                          .tmp = probe_tmp(b, p, probe),
+                          .errors = errors > 0 ? errors : 0,
                           .name = "probe",
                           .output = probe_output,
                           .done = probe_done,
@@ -518,5 +544,8 @@ void execute_probe(struct building *b, uint32_t probe, uint32_t waiter)
         return;
     }
     p->state = PROBE_FAILED;
+    if (p->job.errors)
+        close(p->job.errors);
+    p->job.errors = 0;
     buf_put_str(&p->text, str_from(p->job.outcome.error));
 }

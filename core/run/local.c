@@ -404,7 +404,8 @@ static bool refuse(struct job *job, const char *why, int error)
     return false;
 }
 
-static int spawn(struct local *l, const struct launch *x, const char *cwd, int output, pid_t *pid)
+static int spawn(struct local *l, const struct launch *x, const struct job *job, int output,
+                 pid_t *pid)
 {
     posix_spawn_file_actions_t actions;
     int error = posix_spawn_file_actions_init(&actions);
@@ -413,9 +414,9 @@ static int spawn(struct local *l, const struct launch *x, const char *cwd, int o
     }
     posix_spawn_file_actions_adddup2(&actions, l->null_fd, 0);
     posix_spawn_file_actions_adddup2(&actions, output, 1);
-    posix_spawn_file_actions_adddup2(&actions, output, 2);
-    if (cwd) {
-        error = posix_spawn_file_actions_addchdir_np(&actions, cwd);
+    posix_spawn_file_actions_adddup2(&actions, job->errors ? job->errors : output, 2);
+    if (job->cwd) {
+        error = posix_spawn_file_actions_addchdir_np(&actions, job->cwd);
     }
     if (!error) {
         error = posix_spawn(pid, x->file, &actions, &l->attributes, x->argv, x->envp);
@@ -431,12 +432,12 @@ static bool spawn_job(struct running *r, int output)
     struct job *job = r->job;
     struct launch x;
     bool direct = launch_prepare(&l->scratch, job, r->mark, LAUNCH_DIRECT, &x);
-    int error = direct ? spawn(l, &x, job->cwd, output, &r->pid) : 0;
+    int error = direct ? spawn(l, &x, job, output, &r->pid) : 0;
     if (!direct || (error && x.has_other_way)) {
         if (!launch_prepare(&l->scratch, job, r->mark, LAUNCH_BY_SHELL, &x)) {
             return false;
         }
-        error = spawn(l, &x, job->cwd, output, &r->pid);
+        error = spawn(l, &x, job, output, &r->pid);
     }
     if (x.script) {
         r->script = mem_alloc(strlen(x.script) + 1);

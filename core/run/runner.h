@@ -45,6 +45,7 @@ struct job {
     const char *cwd;   /* NULL: the process's */
     char *const *envp; /* the whole environment; PAWL_JOB is added, PWD is set right */
     const char *log;   /* where output and errors go, in one stream; made with the first byte */
+    int errors;        /* where errors alone go, borrowed; 0: with the output */
     const struct str *secrets; /* each occurrence of one of these becomes *** in the log */
     uint32_t secret_count;
     uint64_t log_limit; /* bytes; 0: JOB_LOG_LIMIT */
