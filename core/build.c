@@ -662,7 +662,7 @@ static enum build_result run_build(struct building *b)
         return BUILD_INTERRUPTED;
     if (b->wrong)
         return BUILD_WRONG;
-    return b->counts.failed ? BUILD_FAILED : BUILD_DONE;
+    return b->counts.failed || b->unrestored ? BUILD_FAILED : BUILD_DONE;
 }
 
 enum build_result build_pipeline(struct pipeline *p, struct state *state,

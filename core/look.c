@@ -421,6 +421,7 @@ static enum looked must_run(struct task *t)
         return LOOKED_OVER;
     }
     bool asked = b->options->mode == BUILD_ASK;
+    b->unrestored |= !asked;
     struct ending e = {.life = asked ? LIFE_DONE : LIFE_SKIPPED,
                        .result = asked ? EVENT_WOULD_RUN : EVENT_SKIPPED,
                        .reason = asked ? t->reason : STR("the cache has no result for it"),

@@ -36,6 +36,6 @@ expect restored=2
 pawl clean
 pawl clean
 echo 2 >src
-exits 0 told restore
+exits 1 told restore
 same "$(lines log)" 2
 absent build/deep/a
