@@ -6,11 +6,12 @@
 #include "parser/parse.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { PIPELINEFILE_LIMIT = 16 << 20 };
+enum { PIPELINEFILE_LIMIT = 16 << 20, READ_BYTES = 64 << 10 };
 
 /* ---- check ---- */
 
@@ -77,7 +78,29 @@ static bool format_text(struct formatting *f, struct str path, struct str text, 
     const struct ast_file *file = parse_file(&f->arena, source, &f->diags);
     if (file)
         format_file(file, text, out);
-    return file != NULL;
+    if (out->full)
+        diag_error(&f->diags, "too-large", SPAN_NONE, "'%.*s' laid out would be too large",
+                   STR_ARG(path));
+    return file && !out->full;
+}
+
+/* All of standard input; what cannot be read to its end must not pass for the whole. */
+static bool read_stream(struct formatting *f, struct buf *in)
+{
+    ssize_t n = 1;
+    while (n != 0) {
+        char *room = buf_reserve(in, READ_BYTES);
+        n = room ? read(STDIN_FILENO, room, READ_BYTES) : 0;
+        if (n < 0 && errno != EINTR) {
+            diag_errno(&f->diags, "cannot-read", "cannot read standard input");
+            return false;
+        }
+        in->n += n > 0 ? (size_t)n : 0;
+    }
+    if (in->full)
+        diag_error(&f->diags, "cannot-read", SPAN_NONE,
+                   "standard input is larger than a Pipelinefile may be");
+    return !in->full;
 }
 
 static bool format_stream(struct formatting *f)
@@ -85,17 +108,7 @@ static bool format_stream(struct formatting *f)
     struct buf in, out;
     buf_init(&in, PIPELINEFILE_LIMIT);
     buf_init(&out, BUF_TEXT_LIMIT);
-    for (;;) {
-        char *room = buf_reserve(&in, 65536);
-        ssize_t n = room ? read(STDIN_FILENO, room, 65536) : 0;
-        if (n <= 0)
-            break;
-        in.n += (size_t)n;
-    }
-    bool ok = !in.full;
-    if (in.full)
-        diag_error(&f->diags, "cannot-read", SPAN_NONE,
-                   "standard input is larger than a Pipelinefile may be");
+    bool ok = read_stream(f, &in);
     struct str text = str_copy(&f->arena, buf_str(&in)); /* what is said about it comes later */
     ok = ok && format_text(f, STR("<stdin>"), text, &out);
     if (ok && f->opts->check) {
@@ -224,12 +237,11 @@ static void remove_empty_parents(int root, struct str path)
 {
     for (struct str dir = path_dirname(path); !str_eq(dir, STR(".")); dir = path_dirname(dir)) {
         struct arena scratch = {0};
-        bool removed = rmdir(str_c(&scratch, dir)) == 0;
+        bool removed = unlinkat(root, str_c(&scratch, dir), AT_REMOVEDIR) == 0;
         arena_free(&scratch);
         if (!removed)
             return;
     }
-    (void)root;
 }
 
 static bool clean_output(struct session *s, file_id f)

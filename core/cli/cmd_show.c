@@ -144,6 +144,9 @@ struct history {
     uint32_t count;
 };
 
+typedef void report_function(struct buf *b, const struct state_run *runs, uint32_t count,
+                             const struct report_options *o);
+
 /* History needs the workspace and its state, not a Pipelinefile without errors. */
 static int open_history(struct session *s, const struct opts *o, uint32_t limit,
                         struct history *out)
@@ -158,30 +161,27 @@ static int open_history(struct session *s, const struct opts *o, uint32_t limit,
     return EXIT_DONE;
 }
 
-int cmd_runs(const struct opts *o)
+static int show_history(const struct opts *o, uint32_t limit, report_function *report)
 {
     struct session s;
     struct history h = {0};
     struct buf b;
     buf_init(&b, BUF_TEXT_LIMIT);
-    int code = open_history(&s, o, o->limit, &h);
+    int code = open_history(&s, o, limit, &h);
     struct report_options r = report_options_of(o);
     if (code == EXIT_DONE)
-        report_runs(&b, h.runs, h.count, &r);
+        report(&b, h.runs, h.count, &r);
     return print_and_close(&s, &b, code);
+}
+
+int cmd_runs(const struct opts *o)
+{
+    return show_history(o, o->limit, report_runs);
 }
 
 int cmd_stats(const struct opts *o)
 {
-    struct session s;
-    struct history h = {0};
-    struct buf b;
-    buf_init(&b, BUF_TEXT_LIMIT);
-    int code = open_history(&s, o, 0, &h);
-    struct report_options r = report_options_of(o);
-    if (code == EXIT_DONE)
-        report_stats(&b, h.runs, h.count, &r);
-    return print_and_close(&s, &b, code);
+    return show_history(o, 0, report_stats);
 }
 
 int cmd_metrics(const struct opts *o)
@@ -201,7 +201,7 @@ int cmd_metrics(const struct opts *o)
 static const struct state_run *find_run(struct session *s, const struct history *h, struct str name)
 {
     int64_t number;
-    if (str_parse_i64(name, &number) && number < 0 && -number < (int64_t)h->count)
+    if (str_parse_i64(name, &number) && number < 0 && number > -(int64_t)h->count)
         return &h->runs[(int64_t)h->count - 1 + number];
     for (uint32_t i = 0; i < h->count; i++) {
         if (str_eq(h->runs[i].id, name)
