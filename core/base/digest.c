@@ -90,3 +90,15 @@ struct digest digester_end(struct digester *d)
     d->context = NULL;
     return out;
 }
+
+struct str digest_md5_base64(struct arena *a, struct str x)
+{
+    unsigned char md5[EVP_MAX_MD_SIZE];
+    unsigned n = 0;
+    if (EVP_Digest(x.s, x.n, md5, &n, EVP_md5(), NULL) != 1) {
+        return STR_NONE;
+    }
+    unsigned char text[4 * ((EVP_MAX_MD_SIZE + 2) / 3) + 1];
+    int length = EVP_EncodeBlock(text, md5, (int)n);
+    return str_copy(a, (struct str){(const char *)text, (size_t)length});
+}

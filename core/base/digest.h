@@ -23,3 +23,6 @@ struct digester {
 void digester_begin(struct digester *d);
 void digester_add(struct digester *d, const void *bytes, size_t n);
 struct digest digester_end(struct digester *d);
+
+/* MD5 in base64, for what a protocol insists on and nothing else; STR_NONE where OpenSSL offers none. */
+struct str digest_md5_base64(struct arena *a, struct str x);
