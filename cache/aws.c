@@ -5,6 +5,7 @@
 #include "cache/aws.h"
 
 #include <openssl/crypto.h>
+#include <openssl/evp.h>
 #include <openssl/hmac.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +22,23 @@ struct stamp {
 void aws_wipe(void *bytes, size_t n)
 {
     OPENSSL_cleanse(bytes, n);
+}
+
+struct str aws_sha1_hex(struct arena *a, struct str x)
+{
+    uint8_t sum[20];
+    unsigned n = 0;
+    if (!EVP_Digest(x.n ? x.s : "", x.n, sum, &n, EVP_sha1(), NULL) || n != sizeof sum) {
+        mem_exhausted(0);
+    }
+    struct buf b;
+    buf_init(&b, 2 * sizeof sum);
+    for (size_t i = 0; i < sizeof sum; i++) {
+        buf_printf(&b, "%02x", sum[i]);
+    }
+    struct str out = str_copy(a, buf_str(&b));
+    buf_free(&b);
+    return out;
 }
 
 static bool is_unreserved(char c)

@@ -54,5 +54,7 @@ bool aws_sign(struct arena *a, const struct aws_request *r, const struct aws_sco
 
 /* Percent-escapes all but A-Z a-z 0-9 - . _ ~, and '/' where slashes are kept. */
 void aws_put_escaped(struct buf *b, struct str x, bool keep_slashes);
+/* SHA-1 in hex: how AWS tools name the files of their SSO cache. */
+struct str aws_sha1_hex(struct arena *a, struct str x);
 /* Overwrites bytes that must not stay in memory, in a way that the compiler keeps. */
 void aws_wipe(void *bytes, size_t n);
