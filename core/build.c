@@ -294,11 +294,38 @@ static void drop_old_graphs(struct building *b, bool over)
         pipeline_drop(&b->old_graphs.at[--b->old_graphs.n]);
 }
 
+/* Steps under way, with --only perhaps, are in the new graph what they are in the old one. */
+static bool tasks_live_on(const struct building *b, const struct graph *old)
+{
+    const struct graph *g = &b->pipeline->graph;
+    for (uint32_t i = 0; i < old->step_count; i++) {
+        const struct graph_step *was = &old->steps[i];
+        if (!b->lives[i].task)
+            continue;
+        step_id to = graph_find_step(g, graph_text(old, was->name));
+        const struct graph_step *is = to.i == GRAPH_NONE ? NULL : graph_step(g, to);
+        if (!is || is->inputs.n != was->inputs.n || is->outputs.n != was->outputs.n
+            || is->depfiles.n != was->depfiles.n || is->probes.n != was->probes.n
+            || is->env.n != was->env.n || is->tools.n != was->tools.n) {
+            diag_error(b->diags, "listing-changed", SPAN_NONE,
+                       "a folder that '%.*s' fans out over changed while it ran",
+                       STR_ARG(graph_text(old, was->name)));
+            return false;
+        }
+    }
+    return true;
+}
+
 /* The folder's listing is known, and the graph was made without it: evaluate again. */
 static void fan_out(struct building *b, file_id folder)
 {
     struct pipeline_old old;
     if (!pipeline_list(b->pipeline, folder, &old, b->diags)) {
+        b->stopping = b->wrong = true;
+        return;
+    }
+    if (!tasks_live_on(b, &old.graph)) {
+        pipeline_undo(b->pipeline, &old);
         b->stopping = b->wrong = true;
         return;
     }

@@ -69,6 +69,7 @@ bool pipeline_open(struct pipeline *p, const struct eval_options *o, bool may_wr
                    struct diags *d)
 {
     *p = (struct pipeline){.options = *o, .may_write = may_write};
+    table_init(&p->settled, &p->listing_arena);
     if (graph_open(&p->graph, o->root, GRAPH_PATH)) {
         if (eval_is_current(&p->graph, o))
             return true;
@@ -84,54 +85,74 @@ void pipeline_close(struct pipeline *p)
     arena_free(&p->listing_arena);
 }
 
-bool pipeline_wants_listing(const struct pipeline *p, file_id folder)
+/* The options' listings, with this one put in or replaced. */
+static void put_listing(struct pipeline *p, const struct eval_listing *l)
+{
+    uint32_t n = 0;
+    struct eval_listing *all =
+        ARENA_ARRAY(&p->listing_arena, struct eval_listing, p->options.listing_count + 1);
+    for (uint32_t i = 0; i < p->options.listing_count; i++) {
+        if (!str_eq(p->options.listings[i].dir, l->dir))
+            all[n++] = p->options.listings[i];
+    }
+    all[n++] = *l;
+    p->options.listings = all;
+    p->options.listing_count = n;
+}
+
+static bool has_changed(struct pipeline *p, const struct graph_origin *o)
+{
+    struct eval_listing now;
+    struct str path = graph_text(&p->graph, o->name);
+    struct arena_mark mark = arena_mark(&p->listing_arena);
+    if (eval_list_folder(&p->listing_arena, p->options.root, path, &now)) {
+        struct digest digest = eval_listing_digest(&now);
+        if (digest_eq(&digest, &o->digest)) {
+            put_listing(p, &now);
+            (void)table_add(&p->settled, path, NULL);
+            return false;
+        }
+    }
+    arena_reset(&p->listing_arena, mark);
+    return true;
+}
+
+bool pipeline_wants_listing(struct pipeline *p, file_id folder)
 {
     const struct graph *g = &p->graph;
     struct str path = graph_path(g, folder);
+    if (table_find(&p->settled, path) != TABLE_NONE)
+        return false;
     for (uint32_t i = 0; i < g->step_count; i++) {
         if (g->steps[i].command_kind == GRAPH_COMMAND_PENDING && g->steps[i].pending == folder.i)
             return true;
     }
     for (uint32_t i = 0; i < g->origin_count; i++) {
         const struct graph_origin *o = &g->origins[i];
-        if (o->kind != GRAPH_ORIGIN_LISTING || !str_eq(graph_text(g, o->name), path))
-            continue;
-        struct arena scratch = {0};
-        struct eval_listing now;
-        bool same = eval_list_folder(&scratch, p->options.root, path, &now);
-        struct digest digest = same ? eval_listing_digest(&now) : (struct digest){{0}};
-        arena_free(&scratch);
-        return !same || !digest_eq(&digest, &o->digest);
+        if (o->kind == GRAPH_ORIGIN_LISTING && str_eq(graph_text(g, o->name), path))
+            return has_changed(p, o);
     }
     return false;
 }
 
-/* The options' listings with this folder's put in or replaced; and those that the graph was made with, for a
- * mapped graph was evaluated by another process. */
+/* With this folder's, those that the graph was made with: a mapped graph was evaluated by another process. */
 static bool add_listing(struct pipeline *p, struct str dir)
 {
     struct arena *a = &p->listing_arena;
-    uint32_t room = p->options.listing_count + p->graph.origin_count + 1;
-    struct eval_listing *all = ARENA_ARRAY(a, struct eval_listing, room);
-    uint32_t n = 0;
-    for (uint32_t i = 0; i < p->options.listing_count; i++) {
-        if (!str_eq(p->options.listings[i].dir, dir))
-            all[n++] = p->options.listings[i];
-    }
-    uint32_t known = n;
+    struct eval_listing now;
     for (uint32_t i = 0; i < p->graph.origin_count; i++) {
         const struct graph_origin *o = &p->graph.origins[i];
         struct str name = graph_text(&p->graph, o->name);
         bool have = o->kind != GRAPH_ORIGIN_LISTING || str_eq(name, dir);
-        for (uint32_t k = 0; k < known && !have; k++)
-            have = str_eq(all[k].dir, name);
-        if (!have && eval_list_folder(a, p->options.root, str_copy(a, name), &all[n]))
-            n++;
+        for (uint32_t k = 0; k < p->options.listing_count && !have; k++)
+            have = str_eq(p->options.listings[k].dir, name);
+        if (!have && eval_list_folder(a, p->options.root, str_copy(a, name), &now))
+            put_listing(p, &now);
     }
-    if (!eval_list_folder(a, p->options.root, str_copy(a, dir), &all[n]))
+    if (!eval_list_folder(a, p->options.root, str_copy(a, dir), &now))
         return false;
-    p->options.listings = all;
-    p->options.listing_count = n + 1;
+    put_listing(p, &now);
+    (void)table_add(&p->settled, now.dir, NULL);
     return true;
 }
 
@@ -158,4 +179,13 @@ void pipeline_drop(struct pipeline_old *old)
 {
     graph_close(&old->graph);
     arena_free(&old->arena);
+}
+
+void pipeline_undo(struct pipeline *p, struct pipeline_old *old)
+{
+    struct pipeline_old new = {p->graph, p->arena};
+    p->graph = old->graph;
+    p->arena = old->arena;
+    *old = (struct pipeline_old){.arena = {0}};
+    pipeline_drop(&new);
 }

@@ -3,6 +3,7 @@
  * holds, else evaluated anew and kept. */
 #pragma once
 
+#include "core/base/table.h"
 #include "core/eval.h"
 
 /* Where a Pipelinefile was found. */
@@ -20,7 +21,8 @@ struct pipeline {
     struct graph graph;
     struct arena arena; /* an evaluated graph's image */
     struct arena listing_arena;
-    bool may_write; /* keep the compiled graph in .pawl/graph */
+    struct table settled; /* folders whose listing the build goes by to its end */
+    bool may_write;       /* keep the compiled graph in .pawl/graph */
 };
 
 /* false with diagnostics: the Pipelinefile is wrong. */
@@ -28,9 +30,10 @@ bool pipeline_open(struct pipeline *p, const struct eval_options *o, bool may_wr
                    struct diags *d);
 void pipeline_close(struct pipeline *p);
 
-/* True if the graph was made with a listing of this output folder that is not what lies there now, or waits
- * for it. path: the folder's. */
-bool pipeline_wants_listing(const struct pipeline *p, file_id folder);
+/* An output folder that has just been made or found up to date: true if the graph was made with a listing of it
+ * that is not what lies there now, or waits for it. Once false for a folder that is listed, later changes in it
+ * are for the next build. */
+bool pipeline_wants_listing(struct pipeline *p, file_id folder);
 /* Evaluates again with the folder's present listing; the old graph is given to *old (close it with
  * pipeline_drop once nothing refers to it). */
 struct pipeline_old {
@@ -39,3 +42,5 @@ struct pipeline_old {
 };
 bool pipeline_list(struct pipeline *p, file_id folder, struct pipeline_old *old, struct diags *d);
 void pipeline_drop(struct pipeline_old *old);
+/* The old graph takes its place again. */
+void pipeline_undo(struct pipeline *p, struct pipeline_old *old);
