@@ -87,6 +87,10 @@ static bool fetch_plain(struct fetching *x, const struct pack_run *run, const st
 {
     char key[PACK_KEY];
     struct stat st;
+    const struct place_tee *tee = x->reader.tee;
+    if (tee) {
+        return (tee->plain && tee->plain(tee->context, ref, run)) || fail(x, FETCH_BAD);
+    }
     pack_key(&run->pack, true, key);
     int fd = x->f->folder < 0
                  ? -1
@@ -284,9 +288,16 @@ static enum fetch_answer fetching_end(struct fetching *x)
 
 enum fetch_answer fetch_check(const struct fetch *f, const struct pack_place *place)
 {
+    return fetch_pass(f, place, NULL);
+}
+
+enum fetch_answer fetch_pass(const struct fetch *f, const struct pack_place *place,
+                             const struct place_tee *tee)
+{
     static const struct target nowhere = {NULL, -1};
     struct fetching x;
     fetching_init(&x, f, place);
+    x.reader.tee = tee;
     bool ok = place->root.kind == REF_TREE ? check_tree(&x, &place->root)
                                            : fetch_content(&x, &place->root, &nowhere);
     if (ok && !place_is_used_up(&x.reader)) {

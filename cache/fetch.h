@@ -31,6 +31,10 @@ bool fetch_read(const struct fetch *f, const struct cache_places *places, const 
 /* Reads and verifies a place without writing anything (UNWRITTEN: only within fetch). */
 enum fetch_answer { FETCH_DONE, FETCH_ABSENT, FETCH_BAD, FETCH_UNWRITTEN };
 enum fetch_answer fetch_check(const struct fetch *f, const struct pack_place *place);
+/* The same, showing each object to the tee (cache/place.h) in the place's order. */
+struct place_tee;
+enum fetch_answer fetch_pass(const struct fetch *f, const struct pack_place *place,
+                             const struct place_tee *tee);
 
 /* A plain run (count 0) to a new plain file of depot `to`, for collectors; appends where it lies. The lane's. */
 bool fetch_copy_plain(const struct fetch *from, struct depot *to, const struct pack_run *run,

@@ -223,5 +223,12 @@ enum place_answer place_get(struct place_reader *r, const struct ref *ref, struc
         bool fits = ref->kind == REF_LIST && plain->length == ref->size && !plain->offset;
         return fits ? PLACE_PLAIN : PLACE_BAD;
     }
-    return answer == PLACE_DONE && !decode(r, ref, &item, out) ? PLACE_BAD : answer;
+    if (answer == PLACE_DONE && !decode(r, ref, &item, out)) {
+        return PLACE_BAD;
+    }
+    if (answer == PLACE_DONE && known == TABLE_NONE && r->tee
+        && !r->tee->object(r->tee->context, ref, &item)) {
+        return PLACE_ABSENT;
+    }
+    return answer;
 }

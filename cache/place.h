@@ -21,9 +21,18 @@ struct place_spot {
     uint32_t run;
 };
 
+/* Is shown each object when it first comes, verified, with the bytes as they lie there. false: enough. */
+struct place_tee {
+    bool (*object)(void *context, const struct ref *ref, const struct pack_item *item);
+    /* A list that lies as a plain file, not verified. */
+    bool (*plain)(void *context, const struct ref *ref, const struct pack_run *run);
+    void *context;
+};
+
 struct place_reader {
     struct depot *depot;
     const struct pack_place *place;
+    const struct place_tee *tee; /* NULL: nobody watches */
     uint32_t run, taken; /* the next object: in this run, after so many of its entries … */
     uint64_t at;         /* … and bytes */
     uint64_t clock;

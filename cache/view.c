@@ -370,6 +370,23 @@ uint32_t view_find_rows(const struct view *v, const struct digest *fingerprint, 
     return count;
 }
 
+const struct segment_block *view_block_of(const struct view *v, struct str row)
+{
+    for (uint32_t i = *row_slot(v, (const uint8_t *)row.s + ROW_FINGERPRINT); i;
+         i = v->rows.at[i - 1].next) {
+        if (v->rows.at[i - 1].row.s != row.s) {
+            continue;
+        }
+        const struct segment *s = &v->segments[v->rows.at[i - 1].segment]->segment;
+        for (uint32_t k = 0; k < s->rows.n; k++) {
+            if (s->rows.at[k].row.s == row.s) {
+                return &s->blocks.at[s->rows.at[k].block];
+            }
+        }
+    }
+    return NULL;
+}
+
 bool view_place_is_condemned(const struct view *v, const struct pack_place *p)
 {
     for (uint32_t i = 0; i < p->run_count; i++) {

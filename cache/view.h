@@ -63,6 +63,8 @@ void view_forget_key(struct view *v, struct str key);
 /* Rows of a fingerprint, newest success first, each once. */
 uint32_t view_find_rows(const struct view *v, const struct digest *fingerprint, struct arena *a,
                         struct str **out);
+/* The block that holds the row (the view's own, as view_find_rows gave it). */
+const struct segment_block *view_block_of(const struct view *v, struct str row);
 /* Places of a root, those without condemned packs first. */
 uint32_t view_find_places(const struct view *v, const struct ref *root, struct arena *a,
                           struct pack_place **out);

@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MIT */
+/* Asking. The view answers from memory once it is synced; a hit is a promise that fetching must keep. */
+#include "cache/far_inside.h"
+#include "core/base/file.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { HITS_LIMIT = 16 };
+#define FUTURE_MS (10 * VIEW_MINUTE_MS)
+
+struct far *far_open(const struct far_options *o, struct diags *notes)
+{
+    struct far_place *place = far_place_open(o, notes);
+    if (!place) {
+        return NULL;
+    }
+    struct far *f = mem_alloc(sizeof *f);
+    f->place = place;
+    return f;
+}
+
+void far_close(struct far *f)
+{
+    if (!f) {
+        return;
+    }
+    struct arena scratch = {0};
+    struct diags unheard;
+    diags_init(&unheard, &scratch);
+    far_fetcher_close(&f->fetcher, &unheard);
+    far_pusher_close(&f->pusher, &unheard);
+    far_view_close(&f->view);
+    far_place_close(f->place);
+    arena_free(&scratch);
+    mem_free(f);
+}
+
+struct far_place *far_place_of(const struct far *f)
+{
+    return f->place;
+}
+
+struct cache *far_open_near(const struct far *f, bool read_only, struct diags *notes)
+{
+    const struct far_options *o = far_place_options(f->place);
+    struct cache_options near = {.dir = o->near_dir, .read_only = read_only};
+    memcpy(near.hint, o->hint, sizeof near.hint);
+    return cache_open(&near, notes);
+}
+
+uint32_t far_root_count(const struct record *r)
+{
+    return r->output_count + (r->log.kind != REF_NONE ? 1 : 0);
+}
+
+const struct ref *far_root(const struct record *r, uint32_t i)
+{
+    return i < r->output_count ? &r->outputs[i].ref : &r->log;
+}
+
+/* ---- hits ---- */
+
+/* Plain files are a folder's own: nobody else's place may speak of them. */
+static bool is_far_place(const struct pack_place *p)
+{
+    for (uint32_t i = 0; i < p->run_count; i++) {
+        if (p->runs[i].count == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool add_places(const struct view *v, struct arena *a, const struct ref *root,
+                       struct cache_places *to, uint32_t *cap)
+{
+    struct pack_place *found;
+    uint32_t before = to->count;
+    uint32_t count = view_find_places(v, root, a, &found);
+    for (uint32_t i = 0; i < count; i++) {
+        if (!is_far_place(&found[i])) {
+            continue;
+        }
+        if (to->count == *cap) {
+            to->at = arena_grow(a, to->at, cap, sizeof *to->at);
+        }
+        to->at[to->count++] = found[i];
+    }
+    return to->count > before;
+}
+
+bool far_read_row(const struct view *v, struct arena *a, struct str row, struct far_hit *out)
+{
+    const struct segment_block *block = view_block_of(v, row);
+    static const uint8_t unsigned_key[BLOCK_KEY];
+    *out = (struct far_hit){.row = str_copy(a, row)};
+    if (!block || !record_read(a, out->row, &out->record)) {
+        return false;
+    }
+    out->writer = str_copy(a, block->writer);
+    out->made_ms = block->made_ms;
+    if (memcmp(block->key, unsigned_key, sizeof unsigned_key) != 0) {
+        out->block = str_copy(a, block->bytes);
+    }
+    return true;
+}
+
+bool far_read_hit(const struct view *v, struct arena *a, struct str row, struct far_hit *out)
+{
+    uint32_t cap = 0;
+    if (!far_read_row(v, a, row, out)) {
+        return false;
+    }
+    for (uint32_t i = 0; i < far_root_count(&out->record); i++) {
+        if (!add_places(v, a, far_root(&out->record, i), &out->places, &cap)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool is_in_time(const struct manifest *m, const struct record *r, int64_t not_before_ms)
+{
+    return not_before_ms == INT64_MIN
+           || (r->success_ms >= not_before_ms
+               && r->success_ms <= m->world.now_ms(m->world.context) + FUTURE_MS);
+}
+
+uint32_t far_lookup(struct far *f, struct arena *a, const struct digest *fingerprint,
+                    int64_t not_before_ms, struct far_hit **out, struct diags *notes)
+{
+    *out = NULL;
+    if (far_place_is_down(f->place) || !far_view_open(&f->view, f->place, notes)
+        || !far_view_sync(&f->view, MANIFEST_VIEW_MS, notes)) {
+        return 0;
+    }
+    struct str *rows;
+    const struct manifest *m = &f->view.manifest;
+    uint32_t row_count = view_find_rows(&m->view, fingerprint, a, &rows);
+    row_count = row_count < HITS_LIMIT ? row_count : HITS_LIMIT;
+    struct far_hit *hits = ARENA_ARRAY(a, struct far_hit, row_count + 1);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < row_count; i++) {
+        count += far_read_hit(&m->view, a, rows[i], &hits[count])
+                 && is_in_time(m, &hits[count].record, not_before_ms);
+    }
+    *out = hits;
+    return count;
+}
+
+/* ---- all of them ---- */
+
+struct dated_row {
+    struct str row;
+    int64_t success_ms;
+};
+
+static int compare_dated(const void *x, const void *y)
+{
+    const struct dated_row *a = x;
+    const struct dated_row *b = y;
+    if (a->success_ms != b->success_ms) {
+        return a->success_ms > b->success_ms ? -1 : 1;
+    }
+    return str_cmp(a->row, b->row);
+}
+
+bool far_each(struct far *f, bool (*each)(void *context, const struct far_hit *h), void *context,
+              struct diags *notes)
+{
+    if (!far_view_open(&f->view, f->place, notes) || !far_view_sync(&f->view, 0, notes)) {
+        return false;
+    }
+    const struct view *v = &f->view.manifest.view;
+    struct arena a = {0};
+    struct dated_row *rows = ARENA_ARRAY(&a, struct dated_row, v->rows.n + 1);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < v->rows.n; i++) {
+        const uint8_t *fingerprint;
+        rows[count].row = v->rows.at[i].row;
+        count += segment_row_peek(rows[count].row, &fingerprint, &rows[count].success_ms);
+    }
+    qsort(rows, count, sizeof *rows, compare_dated);
+    bool more = true;
+    for (uint32_t i = 0; i < count && more; i++) {
+        struct arena_mark mark = arena_mark(&a);
+        struct far_hit hit;
+        if ((i == 0 || !str_eq(rows[i].row, rows[i - 1].row))
+            && far_read_hit(v, &a, rows[i].row, &hit)) {
+            more = each(context, &hit);
+        }
+        arena_reset(&a, mark);
+    }
+    arena_free(&a);
+    return true;
+}
+
+/* ---- rows for a segment ---- */
+
+struct wanted_rows {
+    const struct far_row *rows;
+    uint32_t count;
+};
+
+static bool is_wanted(void *context, struct str row)
+{
+    const struct wanted_rows *w = context;
+    for (uint32_t i = 0; i < w->count; i++) {
+        if (str_eq(w->rows[i].row, row)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Rows of one block stand together. */
+static int compare_rows(const void *x, const void *y)
+{
+    const struct far_row *a = x;
+    const struct far_row *b = y;
+    int c = str_cmp(a->block, b->block);
+    c = c ? c : str_cmp(a->writer, b->writer);
+    return c ? c : (a->made_ms > b->made_ms) - (a->made_ms < b->made_ms);
+}
+
+static void put_block(struct segment_draft *d, const struct far_row *rows, uint32_t count)
+{
+    struct buf block;
+    buf_init(&block, SEGMENT_RAW_LIMIT);
+    if (rows->block.n) {
+        struct wanted_rows wanted = {rows, count};
+        if (segment_block_reduce(&block, rows->block, is_wanted, &wanted) > 0) {
+            segment_draft_add_block(d, buf_str(&block));
+        }
+    } else {
+        struct str *texts = mem_alloc(count * sizeof *texts);
+        for (uint32_t i = 0; i < count; i++) {
+            texts[i] = rows[i].row;
+        }
+        segment_block_put(&block, rows->writer, rows->made_ms, texts, count);
+        segment_draft_add_block(d, buf_str(&block));
+        mem_free(texts);
+    }
+    buf_free(&block);
+}
+
+void far_put_rows(struct segment_draft *d, const struct far_row *rows, uint32_t count)
+{
+    struct far_row *sorted = mem_alloc((count + 1) * sizeof *sorted);
+    for (uint32_t i = 0; i < count; i++) {
+        sorted[i] = rows[i];
+    }
+    qsort(sorted, count, sizeof *sorted, compare_rows);
+    for (uint32_t first = 0; first < count;) {
+        uint32_t end = first + 1;
+        while (end < count && compare_rows(&sorted[first], &sorted[end]) == 0) {
+            end++;
+        }
+        put_block(d, sorted + first, end - first);
+        first = end;
+    }
+    mem_free(sorted);
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: MIT */
+/* A far depot behind three habits: what was read of its segments is kept as verbatim copies here; each request is
+ * counted; and the first sign of trouble ends all asking, so that a place that is gone costs a build one wait. */
+#pragma once
+
+#include "cache/depot.h"
+#include "core/base/diag.h"
+#include "core/base/table.h"
+
+struct far_options {
+    struct str url;                       /* "s3://bucket/prefix", or "file:///folder" */
+    struct str region, endpoint, profile; /* of S3; empty: as the environment says */
+    bool path_style;
+    bool read, write;
+    bool asking;         /* changes nothing, here or there */
+    struct str near_dir; /* the local cache, where copies are kept in remote/<id>/ */
+    uint8_t hint[8];     /* of the pipeline's name */
+};
+
+struct far_count {
+    uint64_t gets, puts, lists, drops, received, sent;
+};
+
+/* What all handles of one far place share. [any] */
+struct far_place;
+/* NULL with a warning: not a place that this program knows. Asks nobody. */
+struct far_place *far_place_open(const struct far_options *o, struct diags *notes);
+void far_place_close(struct far_place *p);
+const struct far_options *far_place_options(const struct far_place *p);
+/* remote/<id> in the local cache, relative to it. */
+struct str far_place_folder(const struct far_place *p);
+struct far_count far_place_count(struct far_place *p);
+/* Nobody is asked any more. why: for people. The first reason stays. */
+void far_place_give_up(struct far_place *p, const char *why);
+bool far_place_is_down(struct far_place *p);
+/* Something could not be written: reading goes on. */
+bool far_place_is_unwritable(struct far_place *p);
+/* One warning for all that went wrong, once. */
+void far_place_tell(struct far_place *p, struct diags *notes);
+
+/* One lane's handle; its get may be called on any thread. copies: descriptor of the place's folder here, borrowed;
+ * -1: none are kept. NULL with a warning. */
+struct depot *far_depot_open(struct far_place *p, int copies, struct diags *notes);
+/* Reads the segment from afar even where there is a copy. */
+void far_depot_forget_copy(struct depot *d, struct str key);

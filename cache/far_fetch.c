@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: MIT */
+/* Fetching: ranges into a spool, each object verified and copied as it lies into packs of the local cache, then one
+ * segment for all results that are whole. A root that fails in one place is tried in the next. */
+#include "cache/far_inside.h"
+#include "cache/far_spool.h"
+#include "cache/place.h"
+#include "core/base/file.h"
+#include "core/base/workers.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { FETCH_THREADS = 16, ROOT_KEY = 41, PLACES_LIMIT = 4 };
+#define BATCH_BYTES (UINT64_C(256) << 20) /* spooled at once, unless one root is larger */
+
+enum root_state { ROOT_WANTED, ROOT_HERE, ROOT_LOST };
+
+struct root {
+    struct ref ref;
+    const struct cache_places *from; /* of the first hit that names it */
+    enum root_state state;
+    struct pack_place here;
+};
+
+struct fetching {
+    struct far *f;
+    struct cache *near;
+    struct far_spool *spool;
+    int64_t until_boot_ns;
+    struct arena arena;
+    struct table keys; /* of roots */
+    VEC(struct root) roots;
+    struct known known; /* objects that this fetch has brought */
+    struct pack_writer writer;
+    int64_t began_boot_ns;
+    struct diags *notes;
+};
+
+const struct cache *far_near(const struct far *f)
+{
+    return f->fetcher.near;
+}
+
+void far_fetcher_close(struct far_fetcher *x, struct diags *notes)
+{
+    cache_close(x->near, notes);
+    depot_close(x->depot);
+    if (x->pool) {
+        workers_close(x->pool);
+    }
+    *x = (struct far_fetcher){0};
+}
+
+static bool open_fetcher(struct far *f, struct diags *notes)
+{
+    struct far_fetcher *x = &f->fetcher;
+    if (x->near || x->unusable) {
+        return x->near != NULL;
+    }
+    x->unusable = true;
+    x->depot = far_depot_open(f->place, -1, notes);
+    x->pool = x->depot ? workers_open(FETCH_THREADS) : NULL;
+    struct cache *near = x->pool ? far_open_near(f, false, notes) : NULL;
+    x->near = near;
+    return near != NULL;
+}
+
+/* ---- roots ---- */
+
+static struct root *root_of(struct fetching *x, const struct ref *ref, bool *is_new)
+{
+    char key[ROOT_KEY];
+    key[0] = (char)ref->kind;
+    memcpy(key + 1, &ref->size, 8);
+    memcpy(key + 9, ref->digest.b, 32);
+    uint32_t number = table_add(&x->keys, (struct str){key, sizeof key}, is_new);
+    if (*is_new) {
+        VEC_PUSH(&x->arena, &x->roots)->ref = *ref;
+    }
+    return &x->roots.at[number];
+}
+
+static bool find_near(struct fetching *x, struct root *root)
+{
+    struct pack_place *places;
+    uint32_t count = cache_find_places(x->near, &root->ref, &x->arena, &places);
+    for (uint32_t i = 0; i < count; i++) {
+        if (!view_place_is_condemned(&x->near->manifest.view, &places[i])) {
+            root->here = places[i];
+            return true;
+        }
+    }
+    return false;
+}
+
+static void add_roots(struct fetching *x, const struct far_hit *hit)
+{
+    for (uint32_t i = 0; i < far_root_count(&hit->record); i++) {
+        bool is_new;
+        struct root *root = root_of(x, far_root(&hit->record, i), &is_new);
+        if (is_new) {
+            root->from = &hit->places;
+            root->state = find_near(x, root) ? ROOT_HERE : ROOT_WANTED;
+        }
+    }
+}
+
+/* The root's n-th place; NULL: it has no more. */
+static const struct pack_place *place_number(const struct root *root, uint32_t n)
+{
+    for (uint32_t i = 0; i < root->from->count; i++) {
+        if (ref_eq(&root->from->at[i].root, &root->ref) && n-- == 0) {
+            return &root->from->at[i];
+        }
+    }
+    return NULL;
+}
+
+/* ---- copying ---- */
+
+struct copying {
+    struct fetching *x;
+    struct pack_runs runs;
+    bool full; /* the local cache does not take it */
+};
+
+static bool keep_object(void *context, const struct ref *ref, const struct pack_item *item)
+{
+    struct copying *c = context;
+    struct fetching *x = c->x;
+    struct pack_run at;
+    if (!known_find(&x->known, ref, &at)) {
+        if (!pack_add_stored(&x->writer, ref, item, &at, x->notes)) {
+            c->full = true;
+            return false;
+        }
+        known_add(&x->known, ref, &at);
+    }
+    pack_runs_add(&c->runs, &at);
+    return true;
+}
+
+static void copy_root(struct fetching *x, struct root *root, const struct pack_place *place)
+{
+    struct copying c = {.x = x, .runs = {.arena = &x->arena}};
+    const struct place_tee tee = {keep_object, NULL, &c};
+    const struct fetch from = {far_spool_depot(x->spool), -1};
+    if (fetch_pass(&from, place, &tee) == FETCH_DONE) {
+        root->here = (struct pack_place){root->ref, c.runs.at, c.runs.n};
+        root->state = ROOT_HERE;
+    } else if (c.full) {
+        root->state = ROOT_LOST;
+    }
+}
+
+static uint64_t place_bytes(const struct pack_place *p)
+{
+    uint64_t n = 0;
+    for (uint32_t i = 0; i < p->run_count; i++) {
+        n += p->runs[i].length;
+    }
+    return n;
+}
+
+struct batch {
+    VEC(struct pack_run) runs;
+    VEC(uint32_t) roots;
+    uint64_t bytes;
+};
+
+static void run_batch(struct fetching *x, struct batch *b, uint32_t round)
+{
+    const struct far_fetcher *o = &x->f->fetcher;
+    const struct far_spool_source from = {o->depot, o->pool, x->until_boot_ns};
+    far_spool_fill(x->spool, &from, b->runs.at, b->runs.n);
+    for (uint32_t i = 0; i < b->roots.n; i++) {
+        struct root *root = &x->roots.at[b->roots.at[i]];
+        copy_root(x, root, place_number(root, round));
+    }
+    b->runs.n = b->roots.n = 0;
+    b->bytes = 0;
+}
+
+/* Each root that is still wanted, from its place of this number. false: no root has one. */
+static bool run_round(struct fetching *x, uint32_t round)
+{
+    struct batch b = {0};
+    bool any = false;
+    for (uint32_t i = 0; i < x->roots.n; i++) {
+        struct root *root = &x->roots.at[i];
+        const struct pack_place *place =
+            root->state == ROOT_WANTED ? place_number(root, round) : NULL;
+        uint64_t bytes = place ? place_bytes(place) : 0;
+        if (!place) {
+            continue;
+        }
+        any = true;
+        if (b.roots.n > 0 && b.bytes + bytes > BATCH_BYTES) {
+            run_batch(x, &b, round);
+        }
+        for (uint32_t k = 0; k < place->run_count; k++) {
+            *VEC_PUSH(&x->arena, &b.runs) = place->runs[k];
+        }
+        *VEC_PUSH(&x->arena, &b.roots) = i;
+        b.bytes += bytes;
+    }
+    if (b.roots.n > 0) {
+        run_batch(x, &b, round);
+    }
+    return any && time_boot_ns() < x->until_boot_ns;
+}
+
+/* ---- the local segment ---- */
+
+static bool is_whole(struct fetching *x, const struct record *r)
+{
+    for (uint32_t i = 0; i < far_root_count(r); i++) {
+        bool is_new;
+        if (root_of(x, far_root(r, i), &is_new)->state != ROOT_HERE) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static void fill_draft(struct fetching *x, struct segment_draft *draft, struct far_want *wants,
+                       uint32_t count)
+{
+    struct far_row *rows = ARENA_ARRAY(&x->arena, struct far_row, count + 1);
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct far_hit *h = wants[i].hit;
+        wants[i].here = is_whole(x, &h->record);
+        for (uint32_t k = 0; wants[i].here && k < far_root_count(&h->record); k++) {
+            bool is_new;
+            segment_draft_add_place(draft, &root_of(x, far_root(&h->record, k), &is_new)->here);
+        }
+        if (wants[i].here) {
+            rows[n++] = (struct far_row){h->row, h->block, h->writer, h->made_ms};
+        }
+    }
+    far_put_rows(draft, rows, n);
+}
+
+static bool publish(struct fetching *x, struct far_want *wants, uint32_t count)
+{
+    struct segment_draft draft;
+    struct manifest *m = &x->near->manifest;
+    bool sealed = pack_seal(&x->writer, x->notes);
+    for (uint32_t i = 0; i < x->writer.put_count; i++) {
+        manifest_add_own(m, &x->writer.puts[i].id, x->began_boot_ns);
+    }
+    segment_draft_init(&draft);
+    fill_draft(x, &draft, wants, count);
+    bool ok = sealed
+              && (segment_draft_is_empty(&draft)
+                  || manifest_publish(m, &draft, x->notes) == MANIFEST_DONE);
+    segment_draft_free(&draft);
+    return ok;
+}
+
+/* Where its bytes lie here, in the caller's arena. */
+static void note_got(struct fetching *x, struct far_want *w, struct arena *a)
+{
+    const struct record *r = &w->hit->record;
+    struct cache_places *places = ARENA_NEW(a, struct cache_places);
+    places->at = ARENA_ARRAY(a, struct pack_place, far_root_count(r) + 1);
+    for (uint32_t i = 0; i < far_root_count(r); i++) {
+        bool is_new;
+        const struct pack_place *p = &root_of(x, far_root(r, i), &is_new)->here;
+        struct pack_run *runs = ARENA_ARRAY(a, struct pack_run, p->run_count + 1);
+        memcpy(runs, p->runs, p->run_count * sizeof *runs);
+        places->at[places->count++] = (struct pack_place){p->root, runs, p->run_count};
+    }
+    w->got = (struct cache_hit){*r, places};
+}
+
+static void fetch_all(struct fetching *x, struct far_want *wants, uint32_t count, struct arena *a)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        add_roots(x, wants[i].hit);
+    }
+    for (uint32_t round = 0; round < PLACES_LIMIT && run_round(x, round); round++) {
+    }
+    bool ok = publish(x, wants, count);
+    for (uint32_t i = 0; i < count; i++) {
+        wants[i].here = wants[i].here && ok;
+        if (wants[i].here) {
+            note_got(x, &wants[i], a);
+        }
+    }
+}
+
+void far_fetch(struct far *f, struct far_want *wants, uint32_t count, int64_t until_boot_ns,
+               struct arena *a, struct diags *notes)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        wants[i].here = false;
+    }
+    if (count == 0 || far_place_is_down(f->place) || !open_fetcher(f, notes)
+        || !cache_look(f->fetcher.near, notes)
+        || !manifest_read_format(&f->fetcher.near->manifest, true, notes)) {
+        return;
+    }
+    struct fetching x = {.f = f,
+                         .near = f->fetcher.near,
+                         .until_boot_ns = until_boot_ns,
+                         .notes = notes,
+                         .began_boot_ns = time_boot_ns()};
+    x.spool = far_spool_open(x.near->folder);
+    if (!x.spool) {
+        diag_warning(notes, "cache-write", SPAN_NONE, "cannot make room in the cache: %s",
+                     pack_reason(errno));
+        return;
+    }
+    table_init(&x.keys, &x.arena);
+    known_init(&x.known);
+    pack_writer_init(&x.writer, x.near->depot);
+    fetch_all(&x, wants, count, a);
+    pack_writer_free(&x.writer);
+    known_free(&x.known);
+    far_spool_close(x.spool);
+    arena_free(&x.arena);
+    far_place_tell(f->place, notes);
+}

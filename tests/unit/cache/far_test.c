@@ -1,0 +1,309 @@
+/* SPDX-License-Identifier: MIT */
+/* A far place in a folder, between two local caches: what one has pushed the other fetches, verified, or not at all. */
+#include "cache/far.h"
+#include "tests/unit/cache/door.h"
+
+struct two {
+    struct scene *a, *b;
+    struct str far_dir;
+    struct far *far_a, *far_b;
+};
+
+static struct far *open_far(struct two *t, struct scene *s)
+{
+    struct far_options o = {.url = str_join3(&t->a->arena, STR("file://"), t->far_dir, STR("")),
+                            .read = true,
+                            .write = true,
+                            .near_dir = s->options.dir};
+    struct far *f = far_open(&o, &s->notes);
+    assert_non_null(f);
+    return f;
+}
+
+static int begin_two(void **state)
+{
+    struct two *t = calloc(1, sizeof *t);
+    assert_int_equal(begin((void **)&t->a), 0);
+    assert_int_equal(begin((void **)&t->b), 0);
+    t->far_dir = path_join(&t->a->arena, str_from(t->a->dir), STR("far"));
+    t->far_a = open_far(t, t->a);
+    t->far_b = open_far(t, t->b);
+    *state = t;
+    return 0;
+}
+
+static int end_two(void **state)
+{
+    struct two *t = *state;
+    far_close(t->far_a);
+    far_close(t->far_b);
+    void *a = t->a, *b = t->b;
+    end(&a);
+    end(&b);
+    free(t);
+    return 0;
+}
+
+static int64_t soon(void)
+{
+    return time_boot_ns() + INT64_C(60000000000);
+}
+
+static void push(struct two *t, const char *name, uint32_t results)
+{
+    struct far_pushed pushed;
+    struct digest fp = fingerprint(name);
+    assert_true(cache_flush(t->a->cache, true, &t->a->notes));
+    far_push(t->far_a, &fp, 1, soon(), &pushed, &t->a->notes);
+    assert_true(pushed.whole);
+    assert_int_equal(pushed.results, results);
+}
+
+static uint32_t look(struct two *t, const char *name, struct far_hit **hits)
+{
+    struct digest fp = fingerprint(name);
+    return far_lookup(t->far_b, &t->b->arena, &fp, INT64_MIN, hits, &t->b->notes);
+}
+
+static bool fetch(struct two *t, const char *name)
+{
+    struct far_hit *hits;
+    if (look(t, name, &hits) == 0) {
+        return false;
+    }
+    struct far_want want = {.hit = &hits[0]};
+    far_fetch(t->far_b, &want, 1, soon(), &t->b->arena, &t->b->notes);
+    return want.here && cache_restore(far_near(t->far_b), &want.got, t->b->root, &t->b->notes);
+}
+
+static struct str far_file(struct two *t, struct str folder)
+{
+    struct file_entry *entries;
+    uint32_t count;
+    struct str dir = path_join(&t->a->arena, t->far_dir, folder);
+    assert_true(file_list(&t->a->arena, FILE_CWD, dir, &entries, &count));
+    assert_int_equal(count, 1);
+    return path_join(&t->a->arena, dir, entries[0].name);
+}
+
+static void result_goes_from_one_cache_to_the_other(void **state)
+{
+    struct two *t = *state;
+    struct cache_hit *hits;
+    store(t->a, "x", STR("out/x"), STR("hello\n"));
+    push(t, "x", 1);
+    assert_true(fetch(t, "x"));
+    expect_file(t->b, STR("out/x"), STR("hello\n"));
+    assert_int_equal(lookup(t->b, "x", &hits), 1); /* and it lies here from now on */
+    assert_true(restore(t->b, "x"));
+    assert_int_equal(t->a->notes.all.n, 0);
+    assert_int_equal(t->b->notes.all.n, 0);
+}
+
+static void large_file_and_folder_come_through(void **state)
+{
+    struct two *t = *state;
+    struct str large = noise(t->a, 3 << 20, 1);
+    write_file(t->a, STR("d/one"), STR("1"));
+    write_file(t->a, STR("d/sub/large"), large);
+    write_file(t->a, STR("d/sub/twin"), large);
+    write_file(t->a, STR("large"), large);
+    struct record r = record_of(t->a, "x", STR("large"));
+    struct record_output outputs[] = {r.outputs[0], output_of(t->a, STR("d"))};
+    r.outputs = outputs;
+    r.output_count = 2;
+    uint64_t sequence;
+    assert_true(cache_store(t->a->cache, &r, t->a->root, STR(""), &sequence, &t->a->notes));
+    push(t, "x", 1);
+    assert_true(fetch(t, "x"));
+    expect_file(t->b, STR("large"), large);
+    expect_file(t->b, STR("d/sub/twin"), large);
+    expect_file(t->b, STR("d/one"), STR("1"));
+}
+
+static void what_is_there_is_not_pushed_again(void **state)
+{
+    struct two *t = *state;
+    store(t->a, "x", STR("x"), STR("hello\n"));
+    push(t, "x", 1);
+    struct far_count before = far_place_count(far_place_of(t->far_a));
+    push(t, "x", 0);
+    struct far_count after = far_place_count(far_place_of(t->far_a));
+    assert_int_equal(before.puts, after.puts);
+    far_close(t->far_a);
+    t->far_a = open_far(t, t->a);
+    push(t, "x", 0);
+    assert_int_equal(far_place_count(far_place_of(t->far_a)).puts, 0);
+}
+
+static void same_bytes_go_up_once(void **state)
+{
+    struct two *t = *state;
+    struct str large = noise(t->a, 2 << 20, 3);
+    store(t->a, "x", STR("x"), large);
+    push(t, "x", 1);
+    uint64_t sent = far_place_count(far_place_of(t->far_a)).sent;
+    store(t->a, "y", STR("y"), large);
+    push(t, "y", 1);
+    assert_true(far_place_count(far_place_of(t->far_a)).sent - sent < 4096);
+    assert_true(fetch(t, "y"));
+    expect_file(t->b, STR("y"), large);
+}
+
+static void grown_file_goes_up_in_part(void **state)
+{
+    struct two *t = *state;
+    struct str large = noise(t->a, 4 << 20, 3);
+    store(t->a, "x", STR("x"), large);
+    push(t, "x", 1);
+    far_close(t->far_a);
+    t->far_a = open_far(t, t->a);
+    store(t->a, "y", STR("x"), str_join3(&t->a->arena, large, STR("and a little more"), STR("")));
+    push(t, "y", 1);
+    assert_true(far_place_count(far_place_of(t->far_a)).sent < 1 << 20);
+    assert_true(fetch(t, "y"));
+}
+
+static void lookup_asks_once_and_then_knows(void **state)
+{
+    struct two *t = *state;
+    struct far_hit *hits;
+    store(t->a, "x", STR("x"), STR("hello\n"));
+    push(t, "x", 1);
+    assert_int_equal(look(t, "x", &hits), 1);
+    assert_int_equal(look(t, "y", &hits), 0);
+    struct far_count count = far_place_count(far_place_of(t->far_b));
+    assert_int_equal(count.lists, 1);
+    assert_int_equal(count.gets, 2); /* format, one segment */
+    far_close(t->far_b);
+    t->far_b = open_far(t, t->b);
+    assert_int_equal(look(t, "x", &hits), 1);
+    count = far_place_count(far_place_of(t->far_b));
+    assert_int_equal(count.lists, 1);
+    assert_int_equal(count.gets, 0); /* both are kept */
+}
+
+static void copy_that_was_garbled_is_fetched_again(void **state)
+{
+    struct two *t = *state;
+    struct far_hit *hits;
+    store(t->a, "x", STR("x"), STR("hello\n"));
+    push(t, "x", 1);
+    assert_int_equal(look(t, "x", &hits), 1);
+    struct str folder = path_join(&t->b->arena, far_place_folder(far_place_of(t->far_b)), STR("m"));
+    flip_byte(t->b, only_file(t->b, folder), 70);
+    far_close(t->far_b);
+    t->far_b = open_far(t, t->b);
+    assert_int_equal(look(t, "x", &hits), 1);
+    assert_int_equal(far_place_count(far_place_of(t->far_b)).gets, 2);
+}
+
+static void garbled_pack_is_a_miss(void **state)
+{
+    struct two *t = *state;
+    store(t->a, "x", STR("x"), STR("hello\n"));
+    push(t, "x", 1);
+    flip_byte(t->a, far_file(t, STR("p")), 13);
+    assert_false(fetch(t, "x"));
+    assert_false(exists(t->b, STR("x")));
+    struct cache_hit *near;
+    assert_int_equal(lookup(t->b, "x", &near), 0);
+}
+
+static void cut_and_absent_packs_are_misses(void **state)
+{
+    struct two *t = *state;
+    store(t->a, "x", STR("x"), noise(t->a, 100000, 5));
+    push(t, "x", 1);
+    struct str pack = far_file(t, STR("p"));
+    assert_int_equal(truncate(str_c(&t->a->arena, pack), 5000), 0);
+    assert_false(fetch(t, "x"));
+    assert_true(file_remove(FILE_CWD, pack));
+    assert_false(fetch(t, "x"));
+    assert_false(exists(t->b, STR("x")));
+}
+
+static void garbled_segment_is_no_result(void **state)
+{
+    struct two *t = *state;
+    struct far_hit *hits;
+    store(t->a, "x", STR("x"), STR("hello\n"));
+    push(t, "x", 1);
+    flip_byte(t->a, far_file(t, STR("m")), 70);
+    assert_int_equal(look(t, "x", &hits), 0);
+}
+
+static void too_late_is_a_miss(void **state)
+{
+    struct two *t = *state;
+    struct far_hit *hits;
+    store(t->a, "x", STR("x"), STR("hello\n"));
+    push(t, "x", 1);
+    assert_int_equal(look(t, "x", &hits), 1);
+    struct far_want want = {.hit = &hits[0]};
+    far_fetch(t->far_b, &want, 1, time_boot_ns() - 1, &t->b->arena, &t->b->notes);
+    assert_false(want.here);
+    assert_true(fetch(t, "x"));
+}
+
+static void unknown_format_is_told_once(void **state)
+{
+    struct two *t = *state;
+    struct far_hit *hits;
+    assert_true(file_make_dirs(FILE_CWD, t->far_dir, 0700));
+    assert_true(file_write(FILE_CWD, path_join(&t->a->arena, t->far_dir, STR("format")),
+                           STR("{\"pawl\":2}"), 0600, false));
+    assert_int_equal(look(t, "x", &hits), 0);
+    assert_int_equal(look(t, "y", &hits), 0);
+    assert_int_equal(t->b->notes.all.n, 1);
+    assert_string_equal(t->b->notes.all.at[0].code, "remote-down");
+}
+
+static void place_that_takes_nothing_is_read_all_the_same(void **state)
+{
+    struct two *t = *state;
+    struct far_hit *hits;
+    store(t->a, "x", STR("x"), STR("hello\n"));
+    push(t, "x", 1);
+    far_place_give_up(far_place_of(t->far_a), "gone");
+    struct far_pushed pushed;
+    struct digest fp = fingerprint("x");
+    far_push(t->far_a, &fp, 1, soon(), &pushed, &t->a->notes);
+    assert_false(pushed.whole);
+    assert_int_equal(look(t, "x", &hits), 1);
+}
+
+static void queue_keeps_what_is_not_dropped(void **state)
+{
+    struct two *t = *state;
+    struct digest d[3] = {fingerprint("x"), fingerprint("y"), fingerprint("x")}, *left;
+    const struct far_place *p = far_place_of(t->far_a);
+    assert_true(far_queue_add(p, d, 3));
+    assert_int_equal(far_queue_read(p, &t->a->arena, &left), 2);
+    assert_true(far_queue_drop(p, d, 1));
+    assert_int_equal(far_queue_read(p, &t->a->arena, &left), 1);
+    assert_true(digest_eq(left, &d[1]));
+}
+
+#define TEST(name) cmocka_unit_test_setup_teardown(name, begin_two, end_two)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        TEST(result_goes_from_one_cache_to_the_other),
+        TEST(large_file_and_folder_come_through),
+        TEST(what_is_there_is_not_pushed_again),
+        TEST(same_bytes_go_up_once),
+        TEST(grown_file_goes_up_in_part),
+        TEST(lookup_asks_once_and_then_knows),
+        TEST(copy_that_was_garbled_is_fetched_again),
+        TEST(garbled_pack_is_a_miss),
+        TEST(cut_and_absent_packs_are_misses),
+        TEST(garbled_segment_is_no_result),
+        TEST(too_late_is_a_miss),
+        TEST(unknown_format_is_told_once),
+        TEST(place_that_takes_nothing_is_read_all_the_same),
+        TEST(queue_keeps_what_is_not_dropped),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
