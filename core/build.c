@@ -607,7 +607,6 @@ static void close_machinery(struct building *b)
     }
     if (b->loop)
         loop_close(b->loop);
-    observe_free(b->observe);
 }
 
 /* Wanted steps that never got their turn: the build was stopped, or interrupted. */

@@ -474,7 +474,6 @@ static enum looked look_outputs(struct task *t)
 struct lookup {
     struct work work;
     struct building *building;
-    uint32_t number;
     struct task *task; /* its arena is the worker's while this is out */
     struct cache *cache;
     struct digest fingerprint;
@@ -489,8 +488,6 @@ static void lookup_run(struct work *work)
     struct task *t = l->task;
     t->hit_count =
         cache_lookup(l->cache, &t->arena, &l->fingerprint, l->not_before_ms, &t->hits, &l->notes);
-    if (t->hit_count)
-        cache_note_use(l->cache, &l->fingerprint);
 }
 
 static void lookup_done(struct work *work)

@@ -59,14 +59,6 @@ struct observe *observe_make(struct arena *a, int root, struct state *state,
     return o;
 }
 
-void observe_free(struct observe *o)
-{
-    if (!o)
-        return;
-    table_init(&o->paths, o->arena);
-    table_init(&o->trees, o->arena);
-}
-
 uint32_t observe_add(struct observe *o, struct str path)
 {
     bool is_new;

@@ -41,7 +41,6 @@ typedef void observe_function(void *context, uint32_t waiter);
 struct observe *observe_make(struct arena *a, int root, struct state *state,
                              struct workers *workers, observe_function *ready, void *context,
                              struct diags *d);
-void observe_free(struct observe *o);
 
 /* The path's number (of a graph's file, a discovered input, or, absolute, a tool). */
 uint32_t observe_add(struct observe *o, struct str path);
