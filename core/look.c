@@ -786,6 +786,13 @@ static void end_pending(struct building *b, step_id s)
     build_end_step(b, s, NULL, &e);
 }
 
+/* The step whose folder a fan-out waits for. */
+static struct str maker_of_pending(const struct graph *g, const struct graph_step *s)
+{
+    uint32_t maker = s->pending == GRAPH_NONE ? GRAPH_NONE : g->files[s->pending].producer;
+    return graph_text(g, maker == GRAPH_NONE ? s->base : g->steps[maker].name);
+}
+
 void look_at(struct building *b, step_id s)
 {
     struct str cause;
@@ -800,7 +807,7 @@ void look_at(struct building *b, step_id s)
     }
     if (graph_step(b->graph, s)->command_kind == GRAPH_COMMAND_PENDING) {
         if (b->options->mode == BUILD_ASK) {
-            (void)end_unknown(b, s, NULL, graph_text(b->graph, graph_step(b->graph, s)->base));
+            (void)end_unknown(b, s, NULL, maker_of_pending(b->graph, graph_step(b->graph, s)));
         } else {
             end_pending(b, s);
         }
