@@ -299,6 +299,31 @@ static bool read_hit(struct cache *c, struct arena *a, struct str row, int64_t n
     return hit->places != NULL;
 }
 
+/* Asks that the newest result be kept: it was of use today. Written with the next segment. */
+static void note_use(struct cache *c, const struct digest *fingerprint)
+{
+    if (c->options.read_only || c->stuck || !c->loaded || c->unusable) {
+        return;
+    }
+    bool is_new;
+    table_add(&c->used, (struct str){(const char *)fingerprint->b, sizeof fingerprint->b}, &is_new);
+    if (!is_new) {
+        return;
+    }
+    uint32_t today = (uint32_t)(manifest_now_ms(&c->manifest) / DAY_MS);
+    struct arena scratch = {0};
+    struct str *rows;
+    const uint8_t *bytes;
+    int64_t success = 0;
+    uint32_t count = view_find_rows(&c->manifest.view, fingerprint, &scratch, &rows);
+    bool old = count > 0 && segment_row_peek(rows[0], &bytes, &success)
+               && (int64_t)today - success / DAY_MS >= 1;
+    if (old && view_used_day(&c->manifest.view, fingerprint->b) < today) {
+        group_add_use(&c->group, fingerprint->b, today);
+    }
+    arena_free(&scratch);
+}
+
 uint32_t cache_lookup(struct cache *c, struct arena *a, const struct digest *fingerprint,
                       int64_t not_before_ms, struct cache_hit **out, struct diags *notes)
 {
@@ -322,7 +347,7 @@ uint32_t cache_lookup(struct cache *c, struct arena *a, const struct digest *fin
         }
     }
     if (count > 0) {
-        cache_note_use(c, fingerprint);
+        note_use(c, fingerprint);
     }
     *out = hits;
     return count;
@@ -461,28 +486,4 @@ bool cache_flush(struct cache *c, bool force, struct diags *notes)
 uint64_t cache_committed(const struct cache *c)
 {
     return c->committed;
-}
-
-void cache_note_use(struct cache *c, const struct digest *fingerprint)
-{
-    if (c->options.read_only || c->stuck || !c->loaded || c->unusable) {
-        return;
-    }
-    bool is_new;
-    table_add(&c->used, (struct str){(const char *)fingerprint->b, sizeof fingerprint->b}, &is_new);
-    if (!is_new) {
-        return;
-    }
-    uint32_t today = (uint32_t)(manifest_now_ms(&c->manifest) / DAY_MS);
-    struct arena scratch = {0};
-    struct str *rows;
-    const uint8_t *bytes;
-    int64_t success = 0;
-    uint32_t count = view_find_rows(&c->manifest.view, fingerprint, &scratch, &rows);
-    bool old = count > 0 && segment_row_peek(rows[0], &bytes, &success)
-               && (int64_t)today - success / DAY_MS >= 1;
-    if (old && view_used_day(&c->manifest.view, fingerprint->b) < today) {
-        group_add_use(&c->group, fingerprint->b, today);
-    }
-    arena_free(&scratch);
 }

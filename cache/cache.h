@@ -55,8 +55,6 @@ bool cache_store(struct cache *c, struct record *r, int root, struct str log_pat
 /* Commits what waits if a group is full or 1 s old; force: in any case. */
 bool cache_flush(struct cache *c, bool force, struct diags *notes);
 uint64_t cache_committed(const struct cache *c);
-/* Asks that the fingerprint's newest result be kept: it was of use today. Cheap; written with the next segment. */
-void cache_note_use(struct cache *c, const struct digest *fingerprint);
 
 /* Looking after it. Ages and bytes in the units named; zeros mean "as `format` says". */
 struct cache_gc_options {

@@ -148,7 +148,7 @@ static bool mark(struct gc *g, struct diags *notes)
 
 /* ---- sweep ---- */
 
-static bool drop_pack(struct gc *g, uint32_t number)
+static bool drop_pack(struct gc *g, uint32_t number, struct diags *notes)
 {
     const struct stock_pack *p = &g->stock.packs.at[number];
     enum depot_answer answer = DEPOT_DONE;
@@ -158,6 +158,7 @@ static bool drop_pack(struct gc *g, uint32_t number)
         answer = depot_drop(g->m->depot, pack_key(&p->id, p->plain, key), &reply);
     }
     if (answer != DEPOT_DONE && answer != DEPOT_ABSENT) {
+        diag_warning(notes, "cache-gc", SPAN_NONE, "a pack of the cache cannot be removed");
         return false;
     }
     g->report->dropped++;
@@ -302,8 +303,7 @@ static bool sweep(struct gc *g, struct diags *notes)
         keep_what_could_not_be_copied(g);
     }
     for (uint32_t i = 0; i < g->stock.packs.n; i++) {
-        if (is_due(g, i) && !g->packs[i].stays && !drop_pack(g, i)) {
-            diag_warning(notes, "cache-gc", SPAN_NONE, "a pack of the cache cannot be removed");
+        if (is_due(g, i) && !g->packs[i].stays && !drop_pack(g, i, notes)) {
             return false;
         }
     }
@@ -460,7 +460,7 @@ static bool condemn(struct gc *g, struct diags *notes)
     bool ok = move_and_publish(g, &mover, notes);
     mover_free(&mover);
     for (uint32_t i = 0; i < g->stock.packs.n && ok && g->o->now; i++) {
-        ok = !g->packs[i].leave || drop_pack(g, i);
+        ok = !g->packs[i].leave || drop_pack(g, i, notes);
     }
     return ok;
 }

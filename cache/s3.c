@@ -94,6 +94,7 @@ struct s3 *s3_open(struct http *http, const struct s3_settings *settings, struct
     s->http = http;
     s->settings = *settings;
     s->address = address;
+    s->ahead_ms = settings->ahead_ms;
     s->guard = guard_open();
     return s;
 }

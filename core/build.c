@@ -10,6 +10,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -420,7 +421,7 @@ static bool take_token(struct building *b)
         if (got) {
             loop_drop_fd(b->loop, jobserver_fd(js));
         } else {
-            loop_add_fd(b->loop, jobserver_fd(js), 1 /* POLLIN */, on_token, b);
+            loop_add_fd(b->loop, jobserver_fd(js), POLLIN, on_token, b);
         }
         b->token_awaited = !got;
     }
@@ -557,26 +558,18 @@ static bool is_ignored(int signal_number)
     return sigaction(signal_number, NULL, &now) == 0 && now.sa_handler == SIG_IGN;
 }
 
-static bool open_machinery(struct building *b)
+static bool hear_signals(struct building *b)
+{
+    return loop_add_signal(b->loop, SIGINT, on_signal, b)
+           && loop_add_signal(b->loop, SIGTERM, on_signal, b)
+           && (is_ignored(SIGHUP) || loop_add_signal(b->loop, SIGHUP, on_signal, b));
+}
+
+static void open_cache(struct building *b)
 {
     const struct build_options *o = b->options;
-    end_leftovers(b);
-    b->loop = loop_open();
-    b->workers = b->loop ? workers_open(0) : NULL;
-    b->runner = b->workers ? local_open(b->loop) : NULL;
-    if (!b->runner) {
-        diag_errno(b->diags, "workspace-unusable", "cannot set up workers and processes");
-        return false;
-    }
-    b->platform = fingerprint_platform(b->arena);
-    loop_add_fd(b->loop, workers_fd(b->workers), 1 /* POLLIN */, on_workers, b);
-    (void)(loop_add_signal(b->loop, SIGINT, on_signal, b)
-           && loop_add_signal(b->loop, SIGTERM, on_signal, b)
-           && (is_ignored(SIGHUP) || loop_add_signal(b->loop, SIGHUP, on_signal, b)));
-    b->observe =
-        observe_make(b->arena, b->root, b->state, b->workers, look_file_ready, b, b->diags);
     if (o->no_cache || o->cache_dir.n == 0)
-        return true;
+        return;
     struct cache_options co = {.dir = o->cache_dir, .read_only = o->mode == BUILD_ASK};
     struct digest hint = digest_of(graph_text(b->graph, b->graph->name).s, b->graph->name.n);
     memcpy(co.hint, hint.b, sizeof co.hint);
@@ -586,6 +579,28 @@ static bool open_machinery(struct building *b)
     b->cache = cache_open(&co, &notes);
     build_tell_notes(b, &notes);
     arena_free(&scratch);
+}
+
+static bool open_machinery(struct building *b)
+{
+    end_leftovers(b);
+    b->loop = loop_open();
+    b->workers = b->loop ? workers_open(0) : NULL;
+    b->runner = b->workers ? local_open(b->loop) : NULL;
+    if (!b->runner || !hear_signals(b)) {
+        diag_errno(b->diags, "workspace-unusable", "cannot set up workers and processes");
+        return false;
+    }
+    b->platform = fingerprint_platform(b->arena);
+    loop_add_fd(b->loop, workers_fd(b->workers), POLLIN, on_workers, b);
+    struct observe_with with = {.root = b->root,
+                                .state = b->state,
+                                .workers = b->workers,
+                                .ready = look_file_ready,
+                                .context = b,
+                                .diags = b->diags};
+    b->observe = observe_make(b->arena, &with);
+    open_cache(b);
     return true;
 }
 
@@ -607,7 +622,6 @@ static void close_machinery(struct building *b)
     }
     if (b->loop)
         loop_close(b->loop);
-    observe_free(b->observe);
 }
 
 /* Wanted steps that never got their turn: the build was stopped, or interrupted. */

@@ -5,6 +5,7 @@
 
 #include "cache/cache.h"
 #include "core/base/loop.h"
+#include "core/base/table.h"
 #include "core/base/workers.h"
 #include "core/build.h"
 #include "core/fingerprint.h"
@@ -152,6 +153,8 @@ struct building {
     uint32_t pausing;   /* steps that wait before another try */
     bool stopping;      /* start nothing more */
     bool interrupted;
+    struct table supposed; /* asked only: paths that would be restored, and their texts */
+    VEC(struct str) supposed_texts;
     bool unrestored;     /* a restore found no result for a step */
     bool wrong;          /* a fan-out's graph has errors */
     uint32_t interrupts; /* how often the person asked */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Looking at a step whose turn has come: its inputs' content, its condition, its fingerprint, then what is in
  * place, then what the cache has. Each part may have to wait, and is then entered again from its beginning. */
+#include "core/base/table.h"
 #include "core/building.h"
 #include "core/run/command.h"
 
@@ -87,6 +88,23 @@ static bool has_unknown_need(struct building *b, step_id s, struct str *cause)
 
 /* ---- inputs ---- */
 
+/* Asked only: a file within a folder that would be restored is not known yet. */
+static bool has_unknown_input(struct building *b, const struct graph_step *s, struct str *cause)
+{
+    for (uint32_t i = 0; i < s->inputs.n && b->options->mode == BUILD_ASK; i++) {
+        const struct graph_file *f =
+            graph_file(b->graph, b->graph->inputs[s->inputs.first + i].file);
+        if (f->inside == GRAPH_NONE || f->producer == GRAPH_NONE)
+            continue;
+        const struct life_of *l = &b->lives[f->producer];
+        if (l->life != LIFE_DONE || l->result != EVENT_WOULD_RESTORE)
+            continue;
+        *cause = graph_text(b->graph, b->graph->steps[f->producer].name);
+        return true;
+    }
+    return false;
+}
+
 static enum looked look_inputs(struct task *t)
 {
     struct building *b = t->building;
@@ -112,6 +130,12 @@ static enum looked look_inputs(struct task *t)
 static bool read_file(void *context, struct str path, struct str *text, struct diags *d)
 {
     struct task *t = context;
+    struct building *b = t->building;
+    uint32_t supposed = b->supposed.arena ? table_find(&b->supposed, path) : TABLE_NONE;
+    if (supposed != TABLE_NONE) {
+        *text = b->supposed_texts.at[supposed];
+        return true;
+    }
     return file_read(&t->arena, t->building->root, path, JSON_TEXT_LIMIT, text, d);
 }
 
@@ -474,7 +498,6 @@ static enum looked look_outputs(struct task *t)
 struct lookup {
     struct work work;
     struct building *building;
-    uint32_t number;
     struct task *task; /* its arena is the worker's while this is out */
     struct cache *cache;
     struct digest fingerprint;
@@ -489,8 +512,6 @@ static void lookup_run(struct work *work)
     struct task *t = l->task;
     t->hit_count =
         cache_lookup(l->cache, &t->arena, &l->fingerprint, l->not_before_ms, &t->hits, &l->notes);
-    if (t->hit_count)
-        cache_note_use(l->cache, &l->fingerprint);
 }
 
 static void lookup_done(struct work *work)
@@ -615,9 +636,45 @@ static bool outputs_fit(struct task *t, const struct record *r)
     return fit;
 }
 
+/* Some step works with values that it reads from what s makes. */
+static bool is_read(const struct graph *g, const struct graph_step *s)
+{
+    static const struct digest late;
+    for (uint32_t i = 0; i < s->dependents.n; i++) {
+        const struct graph_step *x = graph_step(g, g->back_edges[s->dependents.first + i].step);
+        if (x->when.late || digest_eq(&x->declared, &late))
+            return true;
+    }
+    return false;
+}
+
+/* Asked only: what a restore would put in place is read from the cache by those who need its values. */
+static void suppose_text(struct task *t, const struct record_output *o)
+{
+    struct building *b = t->building;
+    struct arena scratch = {0};
+    struct diags quiet;
+    struct buf text;
+    diags_init(&quiet, &scratch);
+    buf_init(&text, JSON_TEXT_LIMIT);
+    bool is_new = false;
+    if (!b->supposed.arena)
+        table_init(&b->supposed, b->arena);
+    if ((o->ref.kind == REF_BLOB || o->ref.kind == REF_LIST) && o->ref.size <= JSON_TEXT_LIMIT
+        && cache_read(b->cache, &t->hits[t->hit_next], &o->ref, JSON_TEXT_LIMIT, &text, &quiet))
+        (void)table_add(&b->supposed, o->path, &is_new);
+    if (is_new)
+        *VEC_PUSH(b->arena, &b->supposed_texts) = str_copy(b->arena, buf_str(&text));
+    buf_free(&text);
+    arena_free(&scratch);
+}
+
 static enum looked end_would_restore(struct task *t, const struct record *r)
 {
     struct building *b = t->building;
+    bool read = is_read(b->graph, graph_step(b->graph, t->step));
+    for (uint32_t i = 0; i < r->output_count && read; i++)
+        suppose_text(t, &r->outputs[i]);
     for (uint32_t i = 0; i < r->output_count; i++) {
         observe_suppose(b->observe, observe_add(b->observe, r->outputs[i].path), &r->outputs[i].ref,
                         &r->outputs[i].content, r->outputs[i].mode);
@@ -729,6 +786,13 @@ static void end_pending(struct building *b, step_id s)
     build_end_step(b, s, NULL, &e);
 }
 
+/* The step whose folder a fan-out waits for. */
+static struct str maker_of_pending(const struct graph *g, const struct graph_step *s)
+{
+    uint32_t maker = s->pending == GRAPH_NONE ? GRAPH_NONE : g->files[s->pending].producer;
+    return graph_text(g, maker == GRAPH_NONE ? s->base : g->steps[maker].name);
+}
+
 void look_at(struct building *b, step_id s)
 {
     struct str cause;
@@ -737,13 +801,13 @@ void look_at(struct building *b, step_id s)
         end_unmet(b, s, NULL);
         return;
     }
-    if (has_unknown_need(b, s, &cause)) {
+    if (has_unknown_need(b, s, &cause) || has_unknown_input(b, graph_step(b->graph, s), &cause)) {
         (void)end_unknown(b, s, NULL, cause);
         return;
     }
     if (graph_step(b->graph, s)->command_kind == GRAPH_COMMAND_PENDING) {
         if (b->options->mode == BUILD_ASK) {
-            (void)end_unknown(b, s, NULL, graph_text(b->graph, graph_step(b->graph, s)->base));
+            (void)end_unknown(b, s, NULL, maker_of_pending(b->graph, graph_step(b->graph, s)));
         } else {
             end_pending(b, s);
         }

@@ -18,12 +18,7 @@ struct observe {
     struct table trees;     /* folders that were forgotten with all below them … */
     VEC(uint32_t) trees_at; /* … and at which count */
     uint32_t count;         /* of such events */
-    int root;
-    struct state *state;
-    struct workers *workers;
-    observe_function *ready;
-    void *context;
-    struct diags *diags;
+    struct observe_with with;
 };
 
 /* One file or folder being hashed. */
@@ -42,29 +37,14 @@ struct hashing {
     int64_t hashed_ns;
 };
 
-struct observe *observe_make(struct arena *a, int root, struct state *state,
-                             struct workers *workers, observe_function *ready, void *context,
-                             struct diags *d)
+struct observe *observe_make(struct arena *a, const struct observe_with *with)
 {
     struct observe *o = ARENA_NEW(a, struct observe);
-    *o = (struct observe){.arena = a,
-                          .root = root,
-                          .state = state,
-                          .workers = workers,
-                          .ready = ready,
-                          .context = context,
-                          .diags = d};
+    o->arena = a;
+    o->with = *with;
     table_init(&o->paths, a);
     table_init(&o->trees, a);
     return o;
-}
-
-void observe_free(struct observe *o)
-{
-    if (!o)
-        return;
-    table_init(&o->paths, o->arena);
-    table_init(&o->trees, o->arena);
 }
 
 uint32_t observe_add(struct observe *o, struct str path)
@@ -122,7 +102,7 @@ static void recall(struct observe *o, struct observed *x)
         return;
     }
     x->status = OBSERVE_STALE;
-    const struct state_file *known = state_find_file(o->state, x->path);
+    const struct state_file *known = state_find_file(o->with.state, x->path);
     if (!known || !is_as_known(x, known))
         return;
     x->ref = known->ref;
@@ -146,14 +126,14 @@ static void glance_batch(void *context, uint32_t i)
     for (uint32_t k = i * BATCH_FILES; k < end; k++) {
         struct observed *x = &b->observe->all.at[b->numbers[k]];
         if (x->status == OBSERVE_UNSEEN)
-            glance(b->observe->root, x);
+            glance(b->observe->with.root, x);
     }
 }
 
 void observe_many(struct observe *o, const uint32_t *numbers, uint32_t count)
 {
     struct batch b = {o, numbers, count};
-    workers_for_each(o->workers, (count + BATCH_FILES - 1) / BATCH_FILES, glance_batch, &b);
+    workers_for_each(o->with.workers, (count + BATCH_FILES - 1) / BATCH_FILES, glance_batch, &b);
     for (uint32_t i = 0; i < count; i++) {
         if (o->all.at[numbers[i]].status == OBSERVE_GLANCED)
             recall(o, &o->all.at[numbers[i]]);
@@ -178,7 +158,7 @@ const struct observed *observe_look(struct observe *o, uint32_t number)
 {
     struct observed *x = &o->all.at[number];
     if (x->status == OBSERVE_UNSEEN || (x->status != OBSERVE_HASHING && is_out_of_date(o, x))) {
-        glance(o->root, x);
+        glance(o->with.root, x);
         recall(o, x);
         x->seen_at = o->count;
     }
@@ -208,7 +188,7 @@ static void tell(struct observe *o, uint32_t number)
     while (next) {
         struct waiter w = o->waiters.at[next - 1];
         next = w.next;
-        o->ready(o->context, w.who);
+        o->with.ready(o->with.context, w.who);
     }
 }
 
@@ -227,10 +207,10 @@ static void hashing_done(struct work *work)
         return;
     }
     x->status = OBSERVE_BROKEN;
-    if (!h->ok && workers_is_cancelled(o->workers)) {
+    if (!h->ok && workers_is_cancelled(o->with.workers)) {
         x->status = OBSERVE_STALE; /* not asked for any more */
     } else if (!h->ok) {
-        diags_merge(o->diags, &h->diags);
+        diags_merge(o->with.diags, &h->diags);
     } else {
         observe_put(o, number, &h->seen, &h->sig, h->seen.changed ? 0 : h->hashed_ns);
     }
@@ -251,9 +231,9 @@ static void start_hashing(struct observe *o, uint32_t number)
     diags_init(&h->diags, &h->arena);
     h->path = str_copy(&h->arena, x->path);
     h->number = number;
-    h->root = o->root;
-    h->until = o->workers;
-    workers_submit(o->workers, &h->work);
+    h->root = o->with.root;
+    h->until = o->with.workers;
+    workers_submit(o->with.workers, &h->work);
 }
 
 const struct observed *observe_want(struct observe *o, uint32_t number, uint32_t waiter)
@@ -295,7 +275,7 @@ bool observe_is_untouched(struct observe *o, uint32_t number)
     const struct observed *x = observe_look(o, number);
     if (x->status != OBSERVE_KNOWN || x->ref.kind == REF_TREE)
         return false;
-    struct file_sig now = file_stat(o->root, x->path, true);
+    struct file_sig now = file_stat(o->with.root, x->path, true);
     return file_sig_eq(&now, &x->sig)
            && (x->ref.kind == REF_NONE || !file_sig_is_racy(&x->sig, x->hashed_ns));
 }
@@ -325,7 +305,7 @@ void observe_put(struct observe *o, uint32_t number, const struct object_seen *s
                                .ref = seen->ref,
                                .content = seen->content,
                                .hashed_ns = hashed_ns};
-    state_put_file(o->state, x->path, &known);
+    state_put_file(o->with.state, x->path, &known);
 }
 
 void observe_suppose(struct observe *o, uint32_t number, const struct ref *ref,

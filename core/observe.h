@@ -37,11 +37,16 @@ struct observe;
 /* Told when a path that it waited for is KNOWN or BROKEN. */
 typedef void observe_function(void *context, uint32_t waiter);
 
-/* Borrowed: all but the arena's memory. root: the workspace. d: gets what cannot be read. */
-struct observe *observe_make(struct arena *a, int root, struct state *state,
-                             struct workers *workers, observe_function *ready, void *context,
-                             struct diags *d);
-void observe_free(struct observe *o);
+/* What it works with; all borrowed. */
+struct observe_with {
+    int root; /* the workspace */
+    struct state *state;
+    struct workers *workers;
+    observe_function *ready;
+    void *context;       /* of ready */
+    struct diags *diags; /* gets what cannot be read */
+};
+struct observe *observe_make(struct arena *a, const struct observe_with *with);
 
 /* The path's number (of a graph's file, a discovered input, or, absolute, a tool). */
 uint32_t observe_add(struct observe *o, struct str path);

@@ -2,7 +2,7 @@
 /* Namespaces, and the words for names that are not in them. */
 #include "core/scope.h"
 
-static const char *const DEF_NAMES[] = {
+static const char *const def_names[] = {
     [DEF_PARAM] = "parameter",     [DEF_LET] = "let",           [DEF_PROBE] = "probe",
     [DEF_STEP] = "step",           [DEF_GROUP] = "group",       [DEF_SPACE] = "include",
     [DEF_TREE] = "parameter file", [DEF_TEMPLATE] = "template", [DEF_POOL] = "pool",
@@ -11,7 +11,7 @@ static const char *const DEF_NAMES[] = {
 
 const char *def_kind_name(enum def_kind kind)
 {
-    return DEF_NAMES[kind];
+    return def_names[kind];
 }
 
 enum names_kind names_kind_of(enum def_kind kind)
@@ -195,6 +195,12 @@ void scope_say_unknown(const struct scope *s, struct str name, struct span at)
         if (!table_nearest(&values, name).n) {
             gather_things(s, &values);
         }
-        scope_help_nearest(e, x, &values, name);
+        if (table_nearest(&values, name).n) {
+            scope_help_nearest(e, x, &values, name);
+        } else if (str_eq(name, STR("True")) || str_eq(name, STR("False"))) {
+            diag_help(e->d, x, "true and false are written small");
+        } else {
+            diag_help(e->d, x, "texts and paths stand in quotes; 'let' and 'param' name values");
+        }
     }
 }

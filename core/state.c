@@ -36,7 +36,6 @@ struct state {
     int fd;  /* the journal's end; -1: not open yet */
     bool read_only;
     struct state_log log;
-    struct file_sig log_sig;                      /* of the file that was mapped */
     struct state_step *decoded;                   /* steps of the log, as they were asked for */
     uint8_t *file_met, *step_met;                 /* asked for in this session */
     struct table file_names, step_names, results; /* the layer above; results by fingerprint */
@@ -49,7 +48,6 @@ struct state {
     bool changed;      /* something was put */
     bool failed;       /* a write failed: told once, tried again only at the end */
     bool told_damage;
-    struct file_lock lock;
 };
 
 /* ---- loading ---- */
@@ -100,7 +98,6 @@ static void remember_step(struct state *s, struct str name, const struct state_s
 
 static void load(struct state *s)
 {
-    s->log_sig = file_stat(s->dir, STR("state"), true);
     state_log_open(&s->log, s->dir);
     s->decoded = mem_alloc(sizeof *s->decoded * s->log.step_count);
     s->file_met = mem_alloc(s->log.file_count);
@@ -182,6 +179,29 @@ static bool open_folder(int root, bool read_only, int *out, struct diags *d)
     return true;
 }
 
+/* What a killed build was writing. Young ones may be another program's that writes at this moment. */
+static void drop_leftovers(int dir)
+{
+    const int64_t old_ns = INT64_C(3600) * 1000000000;
+    struct arena scratch;
+    arena_init(&scratch);
+    struct file_entry *entries;
+    uint32_t count = 0;
+    int64_t now = time_now_ns();
+    if (!file_list(&scratch, dir, STR("."), &entries, &count)) {
+        count = 0;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (str_starts(entries[i].name, STR(".pawl-"))) {
+            struct file_sig sig = file_stat(dir, entries[i].name, false);
+            if (file_sig_exists(&sig) && sig.mtime_ns < now - old_ns) {
+                (void)file_remove(dir, entries[i].name);
+            }
+        }
+    }
+    arena_free(&scratch);
+}
+
 struct state *state_open(int root, bool read_only, struct diags *d)
 {
     int dir;
@@ -191,64 +211,20 @@ struct state *state_open(int root, bool read_only, struct diags *d)
     struct state *s = mem_alloc(sizeof *s);
     s->dir = dir;
     s->fd = -1;
-    s->lock.fd = -1;
     s->read_only = read_only;
     init_layers(s);
     buf_init(&s->waiting, WAITING_LIMIT);
     if (dir >= 0) {
         load(s);
     }
+    if (!read_only) {
+        drop_leftovers(dir);
+    }
     if (!read_only && !s->log.map) {
         put_ignore_file(dir); /* not again later: who removes it wants it gone */
     }
     warn_damage(s, d);
     return s;
-}
-
-/* What a killed build was writing. Young ones may be another program's that writes at this moment. */
-static void drop_leftovers(const struct state *s)
-{
-    const int64_t old_ns = INT64_C(3600) * 1000000000;
-    struct arena scratch;
-    arena_init(&scratch);
-    struct file_entry *entries;
-    uint32_t count = 0;
-    int64_t now = time_now_ns();
-    if (!file_list(&scratch, s->dir, STR("."), &entries, &count)) {
-        count = 0;
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        if (str_starts(entries[i].name, STR(".pawl-"))) {
-            struct file_sig sig = file_stat(s->dir, entries[i].name, false);
-            if (file_sig_exists(&sig) && sig.mtime_ns < now - old_ns) {
-                (void)file_remove(s->dir, entries[i].name);
-            }
-        }
-    }
-    arena_free(&scratch);
-}
-
-enum file_lock_result state_lock(struct state *s, bool wait, int *holder_pid)
-{
-    if (s->read_only) {
-        errno = EROFS;
-        return FILE_LOCK_ERROR;
-    }
-    enum file_lock_result result = file_lock_open(&s->lock, s->dir, STR("lock"), wait, holder_pid);
-    if (result != FILE_LOCK_HELD) {
-        return result;
-    }
-    drop_leftovers(s);
-    if (s->changed) {
-        return result;
-    }
-    struct file_sig sig = file_stat(s->dir, STR("state"), true);
-    if (!file_sig_eq(&sig, &s->log_sig)) { /* who held the lock until now has written */
-        unload(s);
-        init_layers(s);
-        load(s);
-    }
-    return result;
 }
 
 /* ---- asking ---- */
@@ -540,10 +516,9 @@ void state_close(struct state *s, struct diags *d)
         return;
     }
     warn_damage(s, d);
-    if (!s->read_only && (s->changed || s->lock.fd >= 0)) {
+    if (!s->read_only) {
         put_in_order(s, d);
     }
-    file_lock_close(&s->lock);
     if (s->fd >= 0) {
         close(s->fd);
     }

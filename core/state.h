@@ -36,13 +36,10 @@ struct state_step {
 
 /* Opens below root, making .pawl (mode 0700) if need be; damaged parts are dropped with one warning. NULL with a
  * diagnostic ("workspace-unusable") if the folder can't be used. read_only: makes and writes nothing (absent
- * state is an empty one), for commands that only ask. */
+ * state is an empty one), for commands that only ask; who writes holds the lock in .pawl/lock. */
 struct state *state_open(int root, bool read_only, struct diags *d);
 /* Writes what waits (compacting when most of the log is old) and frees. */
 void state_close(struct state *s, struct diags *d);
-
-/* The build's lock in .pawl/lock: FILE_LOCK_BUSY gives the holder; see file_lock_open. */
-enum file_lock_result state_lock(struct state *s, bool wait, int *holder_pid);
 
 /* NULL: unknown. Valid until the next put of any file. */
 const struct state_file *state_find_file(const struct state *s, struct str path);

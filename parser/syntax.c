@@ -231,9 +231,27 @@ static struct str wanted_text(struct parse *p, const struct syntax_expected *e)
     return text.n ? text : STR("something else");
 }
 
+/* What other tools call it. */
+static struct str own_word(struct str x)
+{
+    static const char *const others[][2] = {
+        {"input", "in"},    {"inputs", "in"},   {"dep", "in"},        {"deps", "in"},
+        {"output", "out"},  {"outputs", "out"}, {"outs", "out"},      {"cmd", "run"},
+        {"command", "run"}, {"shell", "run"},   {"script", "run"},    {"rule", "step"},
+        {"stage", "step"},  {"stages", "step"}, {"task", "step"},     {"job", "step"},
+        {"const", "let"},   {"var", "let"},     {"import", "include"}};
+    for (size_t i = 0; i < sizeof others / sizeof others[0]; i++) {
+        if (str_eq(x, str_from(others[i][0]))) {
+            return str_from(others[i][1]);
+        }
+    }
+    return x;
+}
+
 /* The keyword most like x among those that can stand here; NULL if none is near. */
 static const struct lexer_word *nearest_word(struct str x, unsigned wanted)
 {
+    x = own_word(x);
     const struct lexer_word *best = NULL;
     size_t limit = x.n <= 3 ? 1 : 2;
     for (const struct lexer_word *w = lexer_words(); w->text; w++) {
@@ -468,6 +486,10 @@ static void help_generic(struct parse *p, struct diag *d, const struct syntax_ex
         diag_help(p->diags, d, "keys in { } are separated by blanks: { a = 1  b = 2 }");
     } else if (bad == ':' && e->assign) {
         diag_help(p->diags, d, "write NAME = VALUE");
+    } else if (bad == ':' && (e->value || e->name || e->open_brace)) {
+        diag_help(p->diags, d, "nothing has a ':' behind it here; blocks stand in { }");
+    } else if (bad == '=' && e->step && p->seen[2].kind == ':') {
+        diag_help(p->diags, d, "a parameter has a type or a default, whose type it takes");
     } else if (bad == '{' && e->value) {
         diag_help(p->diags, d,
                   peek(p).kind == '{'

@@ -45,7 +45,7 @@ static void choose_voice(struct voice *v, struct session *s, bool asking)
                              .quiet = o->quiet,
                              .explain = o->explain || o->command == COMMAND_EXPLAIN};
     bool live = o->progress == PROGRESS_TTY
-                || (o->progress == PROGRESS_AUTO && isatty(STDOUT_FILENO) && !asking && !o->quiet);
+                || (o->progress == PROGRESS_AUTO && t.color && !asking && !o->quiet);
     if (o->json) {
         jsonl_init(&v->jsonl, STDOUT_FILENO);
         v->listener = &v->jsonl.listener;

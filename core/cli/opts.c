@@ -299,6 +299,18 @@ static bool parse_letters(struct parsing *p, const char *letters)
     return true;
 }
 
+/* "bulid", "help": a target, it may be; if there is none, a command was meant. */
+static struct str near_command(struct parsing *p, struct str word)
+{
+    struct table names;
+    table_init(&names, p->arena);
+    (void)table_add(&names, STR("help"), NULL);
+    for (uint32_t i = 0; i < COMMAND_COUNT; i++)
+        (void)table_add(&names, str_from(commands[i].name), NULL);
+    struct str near = table_nearest(&names, word);
+    return str_eq(near, STR("help")) ? STR("--help") : near;
+}
+
 static bool take_word(struct parsing *p, struct str word)
 {
     if (!p->has_command && p->out->targets.n == 0) {
@@ -318,6 +330,7 @@ static bool take_word(struct parsing *p, struct str word)
                 return false;
             }
         }
+        p->out->near = near_command(p, word);
     }
     *VEC_PUSH(p->arena, &p->out->targets) = word;
     return true;
@@ -346,7 +359,8 @@ bool opts_parse(int argc, char **argv, struct arena *a, struct opts *out, struct
     for (p.at = 1; p.at < argc; p.at++) {
         const char *arg = argv[p.at];
         bool ok;
-        if (only_words || arg[0] != '-' || arg[1] == '\0' || (arg[1] >= '0' && arg[1] <= '9')) /* diff -1 */ {
+        if (only_words || arg[0] != '-' || arg[1] == '\0'
+            || (arg[1] >= '0' && arg[1] <= '9')) /* diff -1 */ {
             ok = take_word(&p, str_from(arg));
         } else if (strcmp(arg, "--") == 0) {
             ok = only_words = p.has_command = true;

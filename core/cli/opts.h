@@ -36,6 +36,7 @@ struct opts {
     VEC(struct str) only, rerun;
     VEC(struct eval_param) params;
     struct str file, dir, format;
+    struct str near; /* the command that the first word resembles, if it is none */
     uint32_t jobs, keep_going, limit;
     double max_load;
     int64_t age_ns, max_bytes; /* cache gc; -1: not given */

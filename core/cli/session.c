@@ -102,6 +102,24 @@ int session_open(struct session *s, const struct opts *o, enum session_need need
     return open_pipeline(s, need == SESSION_CHANGE);
 }
 
+/* A word that is no target was perhaps to be a command. */
+static void suggest_command(struct session *s)
+{
+    struct str near = s->opts->near;
+    for (uint32_t i = 0; near.n && i < s->diags.all.n; i++) {
+        struct diag *x = &s->diags.all.at[i];
+        if (strcmp(x->code, "unknown-target") == 0 || strcmp(x->code, "no-pipelinefile") == 0) {
+            struct str too = STR("did you mean "), rest = x->help;
+            bool both = str_starts(rest, too);
+            if (both)
+                rest = str_tail(rest, too.n);
+            diag_help(&s->diags, x, "did you mean 'pawl %.*s'%s%.*s", STR_ARG(near),
+                      both ? " or " : "? ", STR_ARG(rest));
+            return;
+        }
+    }
+}
+
 int session_close(struct session *s, int code)
 {
     if (s->state)
@@ -109,6 +127,7 @@ int session_close(struct session *s, int code)
     if (s->has_pipeline)
         pipeline_close(&s->pipeline);
     file_lock_close(&s->lock);
+    suggest_command(s);
     struct buf b;
     buf_init(&b, BUF_TEXT_LIMIT);
     diags_render(&s->diags, session_color(STDERR_FILENO), &b);

@@ -7,4 +7,5 @@ step b { out "b" run "false" }
 END
 pawl -k 0 2>&1 | grep -c "$(printf '\033')"
 NO_COLOR=1 script -qefc "pawl --progress=plain -k 0 --rerun a" /dev/null </dev/null | grep -c "$(printf '\033')"
+NO_COLOR=1 script -qefc "pawl -k 0 --rerun a" /dev/null </dev/null | grep -c "$(printf '\033')"
 script -qefc "pawl --progress=plain -k 0 --rerun a" /dev/null </dev/null | grep -c "$(printf '\033')" | sed 's/[1-9][0-9]*/some/'

@@ -4,6 +4,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 uint64_t mem_random(uint64_t *seed)
 {
@@ -155,6 +156,14 @@ static enum depot_answer mem_get(struct depot *d, struct str key, struct depot_r
     return taken ? DEPOT_DONE : DEPOT_REFUSED;
 }
 
+static bool read_file(struct buf *b, const struct depot_source *source)
+{
+    char *to = buf_reserve(b, (size_t)source->fd_bytes);
+    ssize_t n = to ? pread(source->fd, to, (size_t)source->fd_bytes, 0) : -1;
+    b->n += n > 0 ? (size_t)n : 0;
+    return n >= 0 && (uint64_t)n == source->fd_bytes;
+}
+
 static enum depot_answer mem_put_source(struct depot *d, struct str key,
                                         const struct depot_source *source, bool if_absent,
                                         struct depot_reply *reply)
@@ -172,8 +181,12 @@ static enum depot_answer mem_put_source(struct depot *d, struct str key,
     }
     struct buf b;
     buf_init(&b, 256 << 20);
-    for (uint32_t i = 0; i < source->part_count; i++) {
+    for (uint32_t i = 0; source->fd < 0 && i < source->part_count; i++) {
         buf_put_str(&b, source->parts[i]);
+    }
+    if (source->fd >= 0 && !read_file(&b, source)) {
+        buf_free(&b);
+        return DEPOT_REFUSED;
     }
     mem_put(h->place, key, buf_str(&b));
     buf_free(&b);

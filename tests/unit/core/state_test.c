@@ -225,8 +225,6 @@ static void state_is_for_its_owner_alone(void **state)
     put_numbers(&p, s, 0, 1);
     struct state_run run = {0};
     assert_true(state_add_run(s, &run, &p.d));
-    int holder;
-    assert_int_equal(state_lock(s, false, &holder), FILE_LOCK_HELD);
     state_close(s, &p.d);
     umask(mask);
     assert_int_equal(file_stat(p.root, STR(".pawl"), false).mode & 07777, 0700);
@@ -705,47 +703,7 @@ static void state_killed_anywhere_keeps_what_was_flushed(void **state)
     assert_true(finished);
 }
 
-static void state_lock_tells_the_holder_and_then_sees_its_work(void **state)
-{
-    (void)state;
-    struct workspace p;
-    workspace_make(&p);
-    int ready[2];
-    int go[2];
-    assert_int_equal(pipe(ready), 0);
-    assert_int_equal(pipe(go), 0);
-    struct state *s = must_open(&p, false);
-    pid_t child = fork();
-    assert_true(child >= 0);
-    char byte = 0;
-    if (child == 0) {
-        struct state *other = state_open(p.root, false, &p.d);
-        int holder;
-        if (!other || state_lock(other, true, &holder) != FILE_LOCK_HELD
-            || write(ready[1], "x", 1) != 1 || read(go[0], &byte, 1) != 1) {
-            _exit(3);
-        }
-        put_numbers(&p, other, 0, 3);
-        state_close(other, &p.d);
-        _exit(0);
-    }
-    assert_int_equal(read(ready[0], &byte, 1), 1);
-    int holder = 0;
-    assert_int_equal(state_lock(s, false, &holder), FILE_LOCK_BUSY);
-    assert_int_equal(holder, child);
-    assert_int_equal(write(go[1], "x", 1), 1);
-    assert_int_equal(state_lock(s, true, &holder), FILE_LOCK_HELD);
-    assert_int_equal(wait_for(child), 0);
-    assert_int_equal(count_numbers(&p, s, 0, 3), 6); /* though it was opened before */
-    state_close(s, &p.d);
-    for (int i = 0; i < 2; i++) {
-        close(ready[i]);
-        close(go[i]);
-    }
-    workspace_drop(&p);
-}
-
-static void state_lock_clears_what_killed_builds_left(void **state)
+static void state_clears_what_killed_builds_left(void **state)
 {
     (void)state;
     struct workspace p;
@@ -756,8 +714,6 @@ static void state_lock_clears_what_killed_builds_left(void **state)
     const struct timespec long_ago[2] = {{1000000000, 0}, {1000000000, 0}};
     assert_int_equal(utimensat(p.root, ".pawl/.pawl-0123", long_ago, 0), 0);
     struct state *s = must_open(&p, false);
-    int holder;
-    assert_int_equal(state_lock(s, false, &holder), FILE_LOCK_HELD);
     state_close(s, &p.d);
     struct file_sig old = file_stat(p.root, STR(".pawl/.pawl-0123"), false);
     struct file_sig young = file_stat(p.root, STR(".pawl/.pawl-4567"), false);
@@ -849,8 +805,7 @@ int main(void)
         cmocka_unit_test(state_forgets_what_nobody_asks_for),
         cmocka_unit_test(state_readers_keep_what_they_opened),
         cmocka_unit_test(state_killed_anywhere_keeps_what_was_flushed),
-        cmocka_unit_test(state_lock_tells_the_holder_and_then_sees_its_work),
-        cmocka_unit_test(state_lock_clears_what_killed_builds_left),
+        cmocka_unit_test(state_clears_what_killed_builds_left),
         cmocka_unit_test(state_full_disk_is_told_once_and_costs_nothing_old),
         cmocka_unit_test(state_outputs_hash_sees_paths_modes_and_contents),
     };

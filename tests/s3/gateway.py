@@ -1,0 +1,189 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: MIT
+"""A Ceph object gateway of one monitor, one store in memory and one gateway, on loopback ports that were free.
+All of it lies in one folder and ends with the `with` block."""
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+import uuid
+
+PROGRAMS = ["ceph-mon", "ceph-osd", "radosgw", "radosgw-admin", "ceph", "ceph-authtool", "monmaptool", "openssl"]
+PACKAGES = "radosgw ceph-mon ceph-osd ceph-common openssl"
+KEY_ID, SECRET = "PAWLTESTKEY000000001", "pawl/test+secret/0000000000000000000000001"
+NAME = "s3.localhost"
+
+CONF = """[global]
+fsid = {fsid}
+mon_host = [v2:127.0.0.1:{mon_port}/0]
+ms_bind_msgr1 = false
+ms_bind_ipv6 = false
+public_addr = 127.0.0.1
+cluster_addr = 127.0.0.1
+keyring = {dir}/keyring
+run_dir = {dir}
+crash_dir = {dir}
+admin_socket =
+pid_file =
+log_file = {dir}/$name.log
+log_to_stderr = false
+err_to_stderr = false
+osd_pool_default_size = 1
+osd_pool_default_min_size = 1
+osd_pool_default_pg_num = 4
+osd_pool_default_pgp_num = 4
+osd_pool_default_pg_autoscale_mode = off
+osd_crush_chooseleaf_type = 0
+mon_allow_pool_size_one = true
+mon_max_pg_per_osd = 2000
+mon_data_avail_crit = 1
+mon_data_avail_warn = 2
+paxos_propose_interval = 0.05
+paxos_min_wait = 0.01
+[mon]
+mon_data = {dir}/mon
+mon_cluster_log_file = {dir}/cluster.log
+auth_allow_insecure_global_id_reclaim = true
+[osd]
+osd_data = {dir}/osd
+osd_objectstore = memstore
+memstore_device_bytes = 1G
+[client]
+rgw_frontends = beast tcp_nodelay=1 endpoint=127.0.0.1:{port} ssl_endpoint=127.0.0.1:{tls_port} ssl_certificate={dir}/server.pem ssl_private_key={dir}/server.key
+rgw_dns_name = {name}
+rgw_data = {dir}/rgw
+rgw_thread_pool_size = 32
+rgw_override_bucket_index_max_shards = 1
+rgw_dynamic_resharding = false
+rgw_enable_usage_log = false
+rgw_enable_ops_log = false
+"""
+
+
+def missing():
+    """What is not installed, in words; empty when a gateway can be started."""
+    absent = [p for p in PROGRAMS if not shutil.which(p)]
+    return f"{', '.join(absent)} not found (Debian: {PACKAGES})" if absent else ""
+
+
+def free_ports(count):
+    """Ports nobody listens on; all are held until all are chosen."""
+    sockets = [socket.socket() for _ in range(count)]
+    try:
+        for s in sockets:
+            s.bind(("127.0.0.1", 0))
+        return [s.getsockname()[1] for s in sockets]
+    finally:
+        for s in sockets:
+            s.close()
+
+
+class Gateway:
+    def __init__(self):
+        self.dir = tempfile.mkdtemp(prefix="pawl-s3-")
+        self.port, self.tls_port, self.mon_port = free_ports(3)
+        self.endpoint = f"http://127.0.0.1:{self.port}"
+        self.tls_endpoint = f"https://127.0.0.1:{self.tls_port}"
+        self.host_endpoint = f"http://{NAME}:{self.port}"
+        self.ca = os.path.join(self.dir, "ca.pem")
+        self.running = []
+
+    def path(self, name):
+        return os.path.join(self.dir, name)
+
+    def run(self, *command, timeout=60):
+        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+                              timeout=timeout, check=False, cwd=self.dir)
+        if done.returncode:
+            raise RuntimeError(f"{' '.join(command)}: {done.stdout[-2000:]}")
+        return done.stdout
+
+    def ceph(self, program, *arguments):
+        return self.run(program, "-c", self.path("ceph.conf"), *arguments)
+
+    def daemon(self, *command):
+        """A daemon dies with us even if we are killed: it is asked for by prctl in its child."""
+        def with_parent():
+            import ctypes  # pylint: disable=import-outside-toplevel
+            ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+        with open(self.path(command[0] + ".out"), "ab") as out:
+            self.running.append(subprocess.Popen(
+                [command[0], "-c", self.path("ceph.conf"), "-f", *command[1:]], stdin=subprocess.DEVNULL,
+                stdout=out, stderr=out, preexec_fn=with_parent))  # pylint: disable=subprocess-popen-preexec-fn
+
+    def make_certificates(self):
+        key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+        self.run("openssl", "req", "-x509", *key, "-days", "2", "-subj", "/CN=pawl tests", "-keyout",
+                 "ca.key", "-out", "ca.pem", "-addext", "basicConstraints=critical,CA:TRUE", "-addext",
+                 "keyUsage=critical,keyCertSign")
+        self.run("openssl", "req", *key, "-subj", "/CN=localhost", "-keyout", "server.key", "-out", "server.csr")
+        with open(self.path("server.ext"), "w", encoding="ascii") as f:
+            f.write(f"subjectAltName=IP:127.0.0.1,DNS:localhost,DNS:{NAME},DNS:*.{NAME}\n")
+        self.run("openssl", "x509", "-req", "-in", "server.csr", "-CA", "ca.pem", "-CAkey", "ca.key",
+                 "-CAcreateserial", "-days", "2", "-extfile", "server.ext", "-out", "server.pem")
+
+    def make_keyring(self):
+        def add(name, *caps):
+            self.run("ceph-authtool", *([] if os.path.exists(self.path("keyring")) else ["--create-keyring"]),
+                     self.path("keyring"), "--gen-key", "-n", name, *caps)
+        add("mon.", "--cap", "mon", "allow *")
+        add("client.admin", "--cap", "mon", "allow *", "--cap", "osd", "allow *")
+        add("osd.0", "--cap", "mon", "allow profile osd", "--cap", "osd", "allow *")
+        add("client.rgw", "--cap", "mon", "allow rw", "--cap", "osd", "allow rwx")
+
+    def answers(self):
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=2) as s:
+                s.sendall(b"GET / HTTP/1.0\r\n\r\n")
+                return s.recv(12).endswith(b" 200")
+        except OSError:
+            return False
+
+    def start(self):
+        for name in ("mon", "osd", "rgw"):
+            os.mkdir(self.path(name))
+        fsid, osd = str(uuid.uuid4()), str(uuid.uuid4())
+        with open(self.path("ceph.conf"), "w", encoding="ascii") as f:
+            f.write(CONF.format(fsid=fsid, dir=self.dir, port=self.port, tls_port=self.tls_port,
+                                mon_port=self.mon_port, name=NAME))
+        self.make_certificates()
+        self.make_keyring()
+        self.run("monmaptool", "--create", "--fsid", fsid, "--addv", "a",
+                 f"[v2:127.0.0.1:{self.mon_port}/0]", self.path("monmap"))
+        self.ceph("ceph-mon", "--mkfs", "-i", "a", "--monmap", self.path("monmap"), "--keyring", self.path("keyring"))
+        self.daemon("ceph-mon", "-i", "a")
+        self.ceph("ceph", "--connect-timeout", "20", "osd", "new", osd)
+        self.ceph("ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", osd)
+        self.daemon("ceph-osd", "-i", "0")
+        self.daemon("radosgw", "-n", "client.rgw")
+        deadline = time.monotonic() + 60
+        while not self.answers():
+            ended = [p.args[0] for p in self.running if p.poll() is not None]
+            if ended or time.monotonic() > deadline:
+                raise RuntimeError(f"the gateway does not come up ({ended or 'no answer'})")
+            time.sleep(0.05)
+        self.add_user("pawl", KEY_ID, SECRET)
+
+    def add_user(self, name, key_id, secret):
+        self.ceph("radosgw-admin", "user", "create", f"--uid={name}", f"--display-name={name}",
+                  f"--access-key={key_id}", f"--secret-key={secret}")
+
+    def stop(self):
+        for process in reversed(self.running):
+            process.kill()  # nothing of it is wanted again
+            process.wait()
+        shutil.rmtree(self.dir, ignore_errors=True)
+
+    def __enter__(self):
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        self.stop()
