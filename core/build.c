@@ -97,6 +97,7 @@ struct task *task_open(struct building *b, step_id s)
 
 static void task_close(struct task *t)
 {
+    remote_forget(t);
     arena_free(&t->arena);
     mem_free(t);
 }
@@ -221,6 +222,9 @@ void build_end_step(struct building *b, step_id s, struct task *t, const struct 
                          .result = e->result,
                          .duration_ns = e->duration_ns,
                          .saved_ns = e->saved_ns,
+                         .from = e->result != EVENT_RESTORED ? NULL
+                                 : e->from_remote            ? "remote"
+                                                             : "local",
                          .reason = e->reason,
                          .command = e->command,
                          .log_path = e->log_path,
@@ -458,7 +462,8 @@ static void start_queued(struct building *b)
 
 static bool is_busy(const struct building *b)
 {
-    return workers_pending(b->workers) > 0 || sched_running(b->sched) > 0 || b->pausing > 0
+    return workers_pending(b->workers) > 0 || remote_waiting(b) > 0 || sched_running(b->sched) > 0
+           || b->pausing > 0
            || (!b->stopping && (b->ready_from < b->ready.n || sched_waiting(b->sched) > 0))
            || wanted_probes_running(b);
 }
@@ -479,6 +484,7 @@ static void on_signal(void *context, int signal_number)
     b->interrupts++;
     b->runner->stop_all(b->runner, b->interrupts > 1 ? JOB_STOP_AT_ONCE : JOB_STOP_GENTLY);
     execute_end_all(b);
+    remote_stop(b);
 }
 
 static void tell_begin(struct building *b)
@@ -579,6 +585,7 @@ static void open_cache(struct building *b)
     b->cache = cache_open(&co, &notes);
     build_tell_notes(b, &notes);
     arena_free(&scratch);
+    remote_open(b);
 }
 
 static bool open_machinery(struct building *b)
@@ -610,6 +617,7 @@ static void close_machinery(struct building *b)
         b->runner->close(b->runner);
     if (b->jobs_noted)
         (void)file_remove(b->root, BUILD_JOBS_NOTE);
+    remote_close(b);
     if (b->workers)
         workers_close(b->workers);
     if (b->cache) {
@@ -691,6 +699,7 @@ static enum build_result run_build(struct building *b)
         settle_pending(b);
     run_loop(b);
     settle_flush(b);
+    remote_finish(b);
     end_the_rest(b);
     (void)!state_flush(b->state, b->diags);
     tell(b, &(struct event){.kind = EVENT_SUMMARY,

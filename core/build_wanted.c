@@ -157,8 +157,9 @@ static bool check_step(struct building *b, const struct graph_step *s, struct di
         && !str_eq(graph_text(b->graph, b->graph->executors[s->executor].kind), STR("local")))
         return not_supported(b, s->span, d, "an executor other than 'local'",
                              "leave 'on' out to run it here");
-    if (s->remote != GRAPH_REMOTE_OFF && b->graph->remote && !b->options->no_remote) {
-        return not_supported(b, b->graph->remote->span, d, "a remote cache",
+    if (s->remote != GRAPH_REMOTE_OFF && b->graph->remote && b->graph->remote->trust.n > 0
+        && !b->options->no_remote) {
+        return not_supported(b, b->graph->remote->span, d, "'trust' of a remote cache",
                              "'--no-remote' builds with the local cache alone");
     }
     return check_inputs(b, s, d);

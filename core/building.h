@@ -18,6 +18,11 @@
 /* Holds the mark of the build that runs jobs; found by the next one if that was killed. */
 #define BUILD_JOBS_NOTE STR(".pawl/jobs")
 
+struct remote;
+struct remote_ask;
+struct remote_fetch;
+struct far_hit;
+
 enum { BUILD_CACHE_LANE = 1 }; /* of the workers: the struct cache is one lane's */
 
 /* A step's life. Each state's precondition stands beside it; life_set asserts the allowed moves. */
@@ -53,6 +58,8 @@ enum look_stage {
     LOOK_OUTPUTS,
     LOOK_CACHE,
     LOOK_HITS,
+    LOOK_REMOTE,
+    LOOK_REMOTE_HITS,
 };
 
 /* One step's turn: all memory of it goes with it. */
@@ -77,6 +84,13 @@ struct task {
     bool has_last_record;
     struct cache_hit *hits;
     uint32_t hit_count, hit_next;
+
+    struct remote_ask *ask; /* what the remote cache answered */
+    const struct far_hit *far_hits;
+    uint32_t far_count, far_next;
+    struct remote_fetch *fetch;  /* that is under way, or brought … */
+    const struct cache_hit *got; /* … this, which lies in the local cache now */
+    bool from_remote;
 
     struct job job;
     struct sched_grant grant;
@@ -107,6 +121,8 @@ struct probe_life {
 /* A result that is stored and not yet known to be committed. */
 struct awaiting {
     struct str name;
+    struct digest fingerprint;
+    bool push; /* to the remote cache, then */
     uint64_t sequence;
 };
 
@@ -129,7 +145,8 @@ struct building {
     struct runner *runner;
     struct sched *sched;
     struct observe *observe;
-    struct cache *cache; /* NULL: none */
+    struct cache *cache;   /* NULL: none */
+    struct remote *remote; /* NULL: none */
     int root;
 
     struct life_of *lives;   /* one for each step */
@@ -179,6 +196,7 @@ struct ending {
     struct str command, log_path;
     int exit_status; /* -1: none */
     bool unknown;    /* asked only: dependents can't be decided */
+    bool from_remote;
 };
 void build_end_step(struct building *b, step_id s, struct task *t, const struct ending *e);
 void build_fail_step(struct task *t,
@@ -206,6 +224,21 @@ void execute_outputs_failed(struct task *t);
 void execute_end_all(struct building *b);                           /* interrupt: pauses end too */
 struct str execute_log_path(struct arena *a, struct str step_name); /* workspace-relative */
 void execute_probe(struct building *b, uint32_t probe, uint32_t waiter);
+
+/* remote.c: what another machine may have, and what it may be given. Never longer than the step could take. */
+void remote_open(struct building *b);
+void remote_close(struct building *b);
+bool remote_may_ask(const struct task *t);
+bool remote_may_give(const struct building *b, const struct graph_step *s);
+void remote_ask(struct task *t);   /* then look_again */
+void remote_fetch(struct task *t); /* the hit far_next; then t->got, or the next hit; look_again */
+const struct cache *remote_near(const struct building *b);
+void remote_forget(struct task *t);   /* the task ends */
+void remote_stop(struct building *b); /* interrupted: nobody waits any more */
+uint32_t remote_waiting(const struct building *b);
+/* Results that are in the local cache now. */
+void remote_give(struct building *b, const struct digest *fingerprints, uint32_t count);
+void remote_finish(struct building *b); /* at the end: gives what is left, within a bound */
 
 /* settle.c */
 void settle_begin(struct task *t); /* the command ended well */

@@ -367,7 +367,8 @@ bool block_remote(struct eval *e)
     if (!good) {
         return false;
     }
-    if (!str_starts(v.text, STR("s3://")) || v.text.n == 5) {
+    bool s3 = str_starts(v.text, STR("s3://")) && v.text.n > 5;
+    if (!s3 && !str_starts(v.text, STR("file:///"))) {
         struct diag *x =
             diag_error(e->d, "bad-remote", url->span, "'%.*s' is no remote cache", STR_ARG(v.text));
         diag_help(e->d, x, "as in \"s3://bucket/prefix\"");

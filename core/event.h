@@ -42,6 +42,7 @@ struct event {
     int64_t duration_ns;      /* STEP_END: of the command, the restore, or 0 */
     int64_t expected_ns;      /* from the last run; 0 unknown */
     int64_t saved_ns;         /* STEP_END: what a skip or restore saved, by the recorded duration */
+    const char *from;         /* STEP_END: a restored result, "local" or "remote"; else NULL */
     struct str reason;        /* "param max_depth: 5 -> 6"; why it ran, was skipped, failed */
     struct str command;  /* STEP_START and a failed STEP_END: as it is run, secrets never in it */
     struct str log_path; /* STEP_END: workspace-relative; empty: printed nothing */

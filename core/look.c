@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Looking at a step whose turn has come: its inputs' content, its condition, its fingerprint, then what is in
  * place, then what the cache has. Each part may have to wait, and is then entered again from its beginning. */
+#include "cache/far.h"
 #include "core/base/table.h"
 #include "core/building.h"
 #include "core/run/command.h"
@@ -586,19 +587,25 @@ static void restoring_done(struct work *work)
     struct task *t = r->task;
     bool ok = r->ok;
     int64_t began_ns = r->began_ns;
+    const struct record *record = &r->hit->record;
     build_tell_notes(r->building, &r->notes);
     arena_free(&r->arena);
     mem_free(r);
     t->awaited = 0;
     if (ok) {
-        settle_restored(t, &t->hits[t->hit_next].record, began_ns);
+        settle_restored(t, record, began_ns);
         return;
     }
-    t->hit_next++;
+    if (t->from_remote)
+        t->far_next++;
+    else
+        t->hit_next++;
+    t->from_remote = false;
+    t->got = NULL;
     look_again(t);
 }
 
-static enum looked restore(struct task *t)
+static enum looked restore(struct task *t, const struct cache *cache, const struct cache_hit *hit)
 {
     struct building *b = t->building;
     const struct graph_step *s = graph_step(b->graph, t->step);
@@ -606,8 +613,8 @@ static enum looked restore(struct task *t)
     r->work = (struct work){.run = restoring_run, .done = restoring_done};
     r->task = t;
     r->building = b;
-    r->cache = b->cache;
-    r->hit = &t->hits[t->hit_next];
+    r->cache = cache;
+    r->hit = hit;
     r->root = b->root;
     r->log_path = execute_log_path(&r->arena, graph_text(b->graph, s->name));
     diags_init(&r->notes, &r->arena);
@@ -708,7 +715,51 @@ static enum looked look_hits(struct task *t)
             end_up_to_date(t, r, true);
             return LOOKED_OVER;
         }
-        return b->options->mode == BUILD_ASK ? end_would_restore(t, r) : restore(t);
+        return b->options->mode == BUILD_ASK ? end_would_restore(t, r)
+                                             : restore(t, b->cache, &t->hits[t->hit_next]);
+    }
+    return LOOKED_ON;
+}
+
+/* ---- what the remote cache has ---- */
+
+static enum looked look_remote(struct task *t)
+{
+    if (!remote_may_ask(t))
+        return must_run(t);
+    t->stage = LOOK_REMOTE_HITS;
+    remote_ask(t);
+    return LOOKED_WAIT;
+}
+
+static enum looked look_remote_hits(struct task *t)
+{
+    struct building *b = t->building;
+    if (t->got) {
+        t->from_remote = true;
+        return restore(t, remote_near(b), t->got);
+    }
+    for (; t->far_next < t->far_count; t->far_next++) {
+        const struct record *r = &t->far_hits[t->far_next].record;
+        struct str odd;
+        if (!outputs_fit(t, r))
+            continue;
+        bool fits = inputs_match(t, r, &odd);
+        if (t->awaited)
+            return LOOKED_WAIT;
+        if (!fits)
+            continue;
+        enum plan_outputs outputs = compare_outputs(t, r, &odd);
+        if (t->awaited)
+            return LOOKED_WAIT;
+        if (outputs == PLAN_OUTPUTS_MATCH) {
+            end_up_to_date(t, r, true);
+            return LOOKED_OVER;
+        }
+        if (b->options->mode == BUILD_ASK)
+            return end_would_restore(t, r);
+        remote_fetch(t);
+        return LOOKED_WAIT;
     }
     return must_run(t);
 }
@@ -718,10 +769,15 @@ static enum looked look_hits(struct task *t)
 void look_again(struct task *t)
 {
     static enum looked (*const parts[])(struct task *) = {
-        [LOOK_INPUTS] = look_inputs,   [LOOK_CONDITION] = look_condition,
-        [LOOK_PROBES] = look_probes,   [LOOK_FINGERPRINT] = look_fingerprint,
-        [LOOK_OUTPUTS] = look_outputs, [LOOK_CACHE] = look_cache,
+        [LOOK_INPUTS] = look_inputs,
+        [LOOK_CONDITION] = look_condition,
+        [LOOK_PROBES] = look_probes,
+        [LOOK_FINGERPRINT] = look_fingerprint,
+        [LOOK_OUTPUTS] = look_outputs,
+        [LOOK_CACHE] = look_cache,
         [LOOK_HITS] = look_hits,
+        [LOOK_REMOTE] = look_remote,
+        [LOOK_REMOTE_HITS] = look_remote_hits,
     };
     if (t->building->stopping && t->building->lives[t->step.i].life == LIFE_LOOKING) {
         life_set(t->building, t->step, LIFE_WANTED); /* the end of the build sees to it */

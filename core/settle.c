@@ -339,6 +339,7 @@ struct storing {
     struct record record;
     struct str name, log_path;
     int root;
+    bool push;  /* to the remote cache, once it is committed */
     bool quiet; /* a result of an earlier build: not fitting any more is no news */
     bool ok;
     uint64_t sequence, committed;
@@ -364,15 +365,22 @@ static void clear_pending(struct building *b, struct str name)
 
 static void clear_committed(struct building *b, uint64_t committed)
 {
-    uint32_t kept = 0;
+    uint32_t kept = 0, given = 0;
+    struct arena scratch = {0};
+    struct digest *fingerprints = ARENA_ARRAY(&scratch, struct digest, b->awaiting.n + 1);
     for (uint32_t i = 0; i < b->awaiting.n; i++) {
-        if (b->awaiting.at[i].sequence <= committed) {
-            clear_pending(b, b->awaiting.at[i].name);
-        } else {
-            b->awaiting.at[kept++] = b->awaiting.at[i];
+        const struct awaiting *a = &b->awaiting.at[i];
+        if (a->sequence > committed) {
+            b->awaiting.at[kept++] = *a;
+            continue;
         }
+        clear_pending(b, a->name);
+        if (a->push)
+            fingerprints[given++] = a->fingerprint;
     }
     b->awaiting.n = kept;
+    remote_give(b, fingerprints, given);
+    arena_free(&scratch);
 }
 
 static void storing_done(struct work *work)
@@ -383,7 +391,8 @@ static void storing_done(struct work *work)
         build_tell_notes(b, &s->notes);
     if (s->ok) {
         *VEC_PUSH(b->arena, &b->awaiting) =
-            (struct awaiting){str_copy(b->arena, s->name), s->sequence};
+            (struct awaiting){str_copy(b->arena, s->name), s->record.fingerprint, s->push,
+                              s->sequence};
     } else {
         clear_pending(b, s->name);
     }
@@ -426,6 +435,8 @@ static void store(struct building *b, struct str name, struct str row, struct st
         return;
     }
     tag_parts(&s->arena, &s->record);
+    step_id step = graph_find_step(b->graph, name);
+    s->push = step.i != GRAPH_NONE && remote_may_give(b, graph_step(b->graph, step));
     workers_submit(b->workers, &s->work);
 }
 
@@ -590,6 +601,7 @@ void settle_restored(struct task *t, const struct record *r, int64_t restore_beg
                        .duration_ns = restore_began_ns ? time_now_ns() - restore_began_ns : 0,
                        .saved_ns = r->duration_ms * 1000000,
                        .log_path = log,
+                       .from_remote = t->from_remote,
                        .exit_status = -1};
     buf_free(&row);
     build_end_step(b, t->step, t, &e);

@@ -34,6 +34,8 @@ static void put_step(struct buf *b, const struct event *e)
     str_put_json(b, e->name);
     buf_printf(b, ",\"result\":\"%s\",\"seconds\":", event_result_name(e->result));
     put_seconds(b, e->duration_ns);
+    if (e->from)
+        put_text(b, "from", str_from(e->from));
     put_text(b, "reason", e->reason);
     if (e->saved_ns > 0) {
         buf_put_str(b, STR(",\"saved_seconds\":"));

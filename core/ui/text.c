@@ -6,6 +6,7 @@
 #include "core/fingerprint.h"
 
 #include <stdio.h>
+#include <string.h>
 
 enum { LOG_SHOWN = 256 << 10, LOG_READ_LIMIT = 80 << 20, VALUE_SHOWN = 400 };
 
@@ -79,6 +80,8 @@ void text_put_step(struct buf *b, const struct event *e, const struct text_optio
         buf_put_str(b, STR("  "));
         str_put_duration(b, e->duration_ns);
     }
+    if (e->from && strcmp(e->from, "remote") == 0)
+        buf_put_str(b, STR("  from the remote cache"));
     if (e->reason.n) {
         buf_put_str(b, STR("  ("));
         str_put_visible(b, e->reason);

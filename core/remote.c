@@ -1,0 +1,567 @@
+/* SPDX-License-Identifier: MIT */
+/* The remote cache of a build, on threads of its own. A task that asks has a timer: when that fires first, the task
+ * goes on as if nothing were there, and what it asked for is dropped when it comes. Nothing waits without a bound. */
+#include "core/remote.h"
+
+#include "cache/far.h"
+#include "core/run/command.h"
+
+#include <poll.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { LANE_ASK = 1, LANE_FETCH = 2, LANE_PUSH = 3, THREADS = 3, WAIT_MS = 50 };
+#define SECOND_NS INT64_C(1000000000)
+#define LEAST_NS (2 * SECOND_NS)    /* so long anything may be waited for */
+#define UNKNOWN_NS (10 * SECOND_NS) /* … and for a step that never ran here */
+#define GATHER_NS (10 * SECOND_NS)  /* results wait for company before they are pushed */
+#define END_NS (30 * SECOND_NS)     /* for what is left at the end of a build */
+#define ABANDON_NS (2 * SECOND_NS)
+
+/* A question, and what came of it. Lives as long as a task or a fetch needs the answer. */
+struct remote_ask {
+    struct work work;
+    struct remote *remote;
+    struct task *task; /* NULL: waits no more */
+    timer_id timer;
+    uint32_t users;
+    struct arena arena;
+    struct diags notes;
+    struct digest fingerprint;
+    int64_t not_before_ms;
+    struct far_hit *hits;
+    uint32_t count;
+};
+
+/* Several results on their way. */
+struct remote_fetch {
+    struct work work;
+    struct remote *remote;
+    timer_id timer;
+    uint32_t users;
+    struct arena arena;
+    struct diags notes;
+    struct far_want *wants;
+    struct task **tasks; /* NULL: waits no more */
+    struct remote_ask **asks;
+    uint32_t count;
+    int64_t until_boot_ns;
+};
+
+struct push {
+    struct work work;
+    struct remote *remote;
+    struct arena arena;
+    struct diags notes;
+    struct far_pushed pushed;
+    int64_t until_boot_ns;
+};
+
+struct remote {
+    struct building *building;
+    struct far *far;
+    struct workers *workers; /* NULL: nothing was asked yet */
+    bool read, write;
+    VEC(struct task *) wanting; /* to be fetched next */
+    struct remote_fetch *fetch; /* under way */
+    uint32_t asking;            /* tasks that wait for an answer */
+    uint32_t overdue; /* answers that nobody waits for any more: until they come, nobody asks */
+    bool pushing, to_push, ending;
+    timer_id push_timer;
+};
+
+/* ---- open ---- */
+
+static struct str setting(const struct building *b, const char *name)
+{
+    const char *value = command_env(b->options->environment, name);
+    return value ? str_from(value) : STR("");
+}
+
+/* What the environment says goes before what the Pipelinefile says. */
+static struct far_options options_of(struct building *b)
+{
+    const struct graph_remote_place *r = b->graph->remote;
+    struct far_options o = {.near_dir = b->options->cache_dir,
+                            .asking = b->options->mode == BUILD_ASK,
+                            .read = true,
+                            .write = b->options->mode == BUILD_RUN};
+    struct str url = setting(b, "PAWL_REMOTE");
+    if (!url.n && r) {
+        o.url = graph_text(b->graph, r->url);
+        o.region = graph_text(b->graph, r->region);
+        o.endpoint = graph_text(b->graph, r->endpoint);
+        o.profile = graph_text(b->graph, r->profile);
+        o.path_style = r->path_style;
+    } else if (url.n) {
+        o.url = url;
+    }
+    struct str region = setting(b, "PAWL_REMOTE_REGION"),
+               endpoint = setting(b, "PAWL_REMOTE_ENDPOINT"),
+               profile = setting(b, "PAWL_REMOTE_PROFILE"),
+               path_style = setting(b, "PAWL_REMOTE_PATH_STYLE");
+    o.region = region.n ? region : o.region;
+    o.endpoint = endpoint.n ? endpoint : o.endpoint;
+    o.profile = profile.n ? profile : o.profile;
+    o.path_style = path_style.n ? str_eq(path_style, STR("true")) : o.path_style;
+    return o;
+}
+
+static void on_workers(void *context, int fd, short revents)
+{
+    (void)fd;
+    (void)revents;
+    struct remote *r = context;
+    (void)workers_collect(r->workers);
+}
+
+static bool has_queue(struct remote *r)
+{
+    struct arena scratch = {0};
+    const struct far_place *p = far_place_of(r->far);
+    struct str path = path_join(&scratch, far_place_options(p)->near_dir, far_place_folder(p));
+    struct file_sig sig = file_stat(FILE_CWD, path_join(&scratch, path, STR("wanted")), true);
+    arena_free(&scratch);
+    return file_sig_exists(&sig) && sig.size > 0;
+}
+
+void remote_open(struct building *b)
+{
+    struct str url = setting(b, "PAWL_REMOTE");
+    if (b->options->no_remote || !b->cache || str_eq(url, STR("off"))
+        || (!url.n && !b->graph->remote)) {
+        return;
+    }
+    struct far_options o = options_of(b);
+    struct digest hint =
+        digest_of(graph_text(b->graph, b->graph->name).s, graph_text(b->graph, b->graph->name).n);
+    memcpy(o.hint, hint.b, sizeof o.hint);
+    struct arena scratch = {0};
+    struct diags notes;
+    diags_init(&notes, &scratch);
+    struct far *far = far_open(&o, &notes);
+    if (!far) {
+        build_tell_notes(b, &notes);
+        arena_free(&scratch);
+        return;
+    }
+    arena_free(&scratch);
+    struct remote *r = mem_alloc(sizeof *r);
+    r->building = b;
+    r->far = far;
+    r->read = o.read;
+    r->write = o.write;
+    b->remote = r;
+    r->to_push = r->write && has_queue(r);
+}
+
+static bool start_workers(struct remote *r)
+{
+    if (!r->workers) {
+        r->workers = workers_open(THREADS);
+        if (r->workers)
+            loop_add_fd(r->building->loop, workers_fd(r->workers), POLLIN, on_workers, r);
+    }
+    return r->workers != NULL;
+}
+
+bool remote_may_ask(const struct task *t)
+{
+    const struct remote *r = t->building->remote;
+    uint32_t policy = graph_step(t->building->graph, t->step)->remote;
+    return r && r->read && r->overdue == 0 && !t->building->stopping
+           && (policy == GRAPH_REMOTE_READ || policy == GRAPH_REMOTE_READ_WRITE)
+           && !far_place_is_down(far_place_of(r->far));
+}
+
+bool remote_may_give(const struct building *b, const struct graph_step *s)
+{
+    return b->remote && b->remote->write
+           && (s->remote == GRAPH_REMOTE_WRITE || s->remote == GRAPH_REMOTE_READ_WRITE);
+}
+
+uint32_t remote_waiting(const struct building *b)
+{
+    const struct remote *r = b->remote;
+    uint32_t n = r ? r->asking + r->wanting.n : 0;
+    for (uint32_t i = 0; r && r->fetch && i < r->fetch->count; i++)
+        n += r->fetch->tasks[i] != NULL;
+    return n;
+}
+
+const struct cache *remote_near(const struct building *b)
+{
+    return far_near(b->remote->far);
+}
+
+/* ---- asking ---- */
+
+static void ask_release(struct remote_ask *a)
+{
+    if (a && --a->users == 0) {
+        arena_free(&a->arena);
+        mem_free(a);
+    }
+}
+
+static void ask_run(struct work *work)
+{
+    struct remote_ask *a = (struct remote_ask *)work;
+    a->count = far_lookup(a->remote->far, &a->arena, &a->fingerprint, a->not_before_ms, &a->hits,
+                          &a->notes);
+}
+
+static void ask_done(struct work *work)
+{
+    struct remote_ask *a = (struct remote_ask *)work;
+    struct remote *r = a->remote;
+    struct task *t = a->task;
+    build_tell_notes(r->building, &a->notes);
+    a->task = NULL;
+    if (!t) {
+        r->overdue--;
+        ask_release(a);
+        return;
+    }
+    loop_drop_timer(r->building->loop, a->timer);
+    r->asking--;
+    t->far_hits = a->hits;
+    t->far_count = a->count;
+    ask_release(a); /* the task holds it, too */
+    t->awaited = 0;
+    look_again(t);
+}
+
+/* The task goes on without an answer. */
+static void ask_give_up(struct remote_ask *a)
+{
+    struct task *t = a->task;
+    struct remote *r = a->remote;
+    a->task = NULL;
+    r->asking--;
+    r->overdue++;
+    t->ask = NULL;
+    ask_release(a);
+    t->awaited = 0;
+    look_again(t);
+}
+
+static void ask_late(void *context)
+{
+    ask_give_up(context);
+}
+
+static int64_t bound_ns(int64_t expected_ns)
+{
+    int64_t half = expected_ns / 2;
+    return half > LEAST_NS ? half : LEAST_NS;
+}
+
+void remote_ask(struct task *t)
+{
+    struct remote *r = t->building->remote;
+    if (!start_workers(r)) {
+        look_again(t);
+        return;
+    }
+    const struct graph_step *s = graph_step(t->building->graph, t->step);
+    int64_t expire_ms = s->expire_ns == 0 ? 0 : s->expire_ns < 1000000 ? 1 : s->expire_ns / 1000000;
+    struct remote_ask *a = mem_alloc(sizeof *a);
+    a->work = (struct work){.run = ask_run, .done = ask_done, .lane = LANE_ASK};
+    a->remote = r;
+    a->task = t;
+    a->users = 2; /* the work, and the task */
+    a->fingerprint = t->fingerprint;
+    a->not_before_ms = plan_not_before_ms(time_now_ns() / 1000000, expire_ms);
+    diags_init(&a->notes, &a->arena);
+    int64_t expected =
+        t->last && t->last->duration_ns > 0 ? bound_ns(t->last->duration_ns) : UNKNOWN_NS;
+    a->timer = loop_add_timer(t->building->loop, time_boot_ns() + expected, ask_late, a);
+    t->ask = a;
+    t->awaited = 1;
+    r->asking++;
+    workers_submit(r->workers, &a->work);
+}
+
+/* ---- fetching ---- */
+
+static void fetch_release(struct remote_fetch *f)
+{
+    if (f && --f->users == 0) {
+        for (uint32_t i = 0; i < f->count; i++)
+            ask_release(f->asks[i]);
+        arena_free(&f->arena);
+        mem_free(f);
+    }
+}
+
+static void fetch_run(struct work *work)
+{
+    struct remote_fetch *f = (struct remote_fetch *)work;
+    far_fetch(f->remote->far, f->wants, f->count, f->until_boot_ns, &f->arena, &f->notes);
+}
+
+static void go_on(struct task *t, struct remote_fetch *f, const struct cache_hit *got)
+{
+    t->awaited = 0;
+    t->got = got;
+    if (got) {
+        fetch_release(t->fetch);
+        t->fetch = f;
+        f->users++;
+    } else {
+        t->far_next++;
+    }
+    look_again(t);
+}
+
+static void fetch_next(struct remote *r);
+
+static void fetch_done(struct work *work)
+{
+    struct remote_fetch *f = (struct remote_fetch *)work;
+    struct remote *r = f->remote;
+    build_tell_notes(r->building, &f->notes);
+    if (f->timer.i)
+        loop_drop_timer(r->building->loop, f->timer);
+    else
+        r->overdue--;
+    r->fetch = NULL;
+    for (uint32_t i = 0; i < f->count; i++) {
+        struct task *t = f->tasks[i];
+        f->tasks[i] = NULL;
+        if (t)
+            go_on(t, f, f->wants[i].here ? &f->wants[i].got : NULL);
+    }
+    fetch_release(f);
+    fetch_next(r);
+}
+
+/* Neither those that wait for it nor those that wait for the next one wait any longer. */
+static void fetch_give_up(struct remote *r)
+{
+    struct remote_fetch *f = r->fetch;
+    if (f && f->timer.i) {
+        f->timer = (timer_id){0};
+        r->overdue++;
+        for (uint32_t i = 0; i < f->count; i++) {
+            struct task *t = f->tasks[i];
+            f->tasks[i] = NULL;
+            if (t) {
+                t->far_count = t->far_next;
+                go_on(t, f, NULL);
+            }
+        }
+    }
+    while (r->wanting.n > 0) {
+        struct task *t = r->wanting.at[--r->wanting.n];
+        t->far_count = t->far_next;
+        go_on(t, f, NULL);
+    }
+}
+
+static void fetch_late(void *context)
+{
+    struct remote_fetch *f = context;
+    loop_drop_timer(f->remote->building->loop, f->timer);
+    fetch_give_up(f->remote);
+}
+
+/* What one bound holds for: the longest alone, or all of them side by side. */
+static int64_t fetch_bound(const struct remote_fetch *f, uint32_t jobs)
+{
+    int64_t sum = 0, longest = 0;
+    for (uint32_t i = 0; i < f->count; i++) {
+        int64_t ns = f->wants[i].hit->record.duration_ms * 1000000;
+        sum += ns > 0 ? ns : 0;
+        longest = ns > longest ? ns : longest;
+    }
+    sum /= jobs;
+    return bound_ns(sum > longest ? sum : longest);
+}
+
+static uint32_t job_count(const struct building *b)
+{
+    long cpus = sysconf(_SC_NPROCESSORS_ONLN);
+    return b->options->jobs ? b->options->jobs : cpus > 0 ? (uint32_t)cpus : 1;
+}
+
+static void fetch_next(struct remote *r)
+{
+    if (r->fetch || r->wanting.n == 0 || r->ending)
+        return;
+    struct remote_fetch *f = mem_alloc(sizeof *f);
+    f->work = (struct work){.run = fetch_run, .done = fetch_done, .lane = LANE_FETCH};
+    f->remote = r;
+    f->users = 1;
+    f->count = r->wanting.n;
+    f->wants = ARENA_ARRAY(&f->arena, struct far_want, f->count);
+    f->tasks = ARENA_ARRAY(&f->arena, struct task *, f->count);
+    f->asks = ARENA_ARRAY(&f->arena, struct remote_ask *, f->count);
+    diags_init(&f->notes, &f->arena);
+    for (uint32_t i = 0; i < f->count; i++) {
+        struct task *t = r->wanting.at[i];
+        f->wants[i].hit = &t->far_hits[t->far_next];
+        f->tasks[i] = t;
+        f->asks[i] = t->ask;
+        t->ask->users++;
+    }
+    r->wanting.n = 0;
+    int64_t bound = fetch_bound(f, job_count(r->building));
+    f->until_boot_ns = time_boot_ns() + bound;
+    f->timer = loop_add_timer(r->building->loop, f->until_boot_ns, fetch_late, f);
+    r->fetch = f;
+    workers_submit(r->workers, &f->work);
+}
+
+/* Begins with the next round of the loop, so that all that are found together are fetched together. */
+static void fetch_soon(void *context)
+{
+    fetch_next(context);
+}
+
+void remote_fetch(struct task *t)
+{
+    struct remote *r = t->building->remote;
+    t->awaited = 1;
+    *VEC_PUSH(t->building->arena, &r->wanting) = t;
+    if (r->wanting.n == 1 && !r->fetch)
+        (void)loop_add_timer(t->building->loop, time_boot_ns() + 5000000, fetch_soon, r);
+}
+
+void remote_forget(struct task *t)
+{
+    ask_release(t->ask);
+    fetch_release(t->fetch);
+    t->ask = NULL;
+    t->fetch = NULL;
+}
+
+/* ---- giving ---- */
+
+static void push_run(struct work *work)
+{
+    struct push *p = (struct push *)work;
+    struct digest *fingerprints;
+    const struct far_place *place = far_place_of(p->remote->far);
+    uint32_t count = far_queue_read(place, &p->arena, &fingerprints);
+    far_push(p->remote->far, fingerprints, count, p->until_boot_ns, &p->pushed, &p->notes);
+    if (p->pushed.whole && count > 0)
+        (void)!far_queue_drop(place, fingerprints, count);
+}
+
+static void push_start(struct remote *r, int64_t until_boot_ns);
+
+static void push_soon(void *context)
+{
+    struct remote *r = context;
+    r->push_timer = (timer_id){0};
+    if (r->to_push && !r->pushing)
+        push_start(r, INT64_MAX);
+}
+
+static void push_done(struct work *work)
+{
+    struct push *p = (struct push *)work;
+    struct remote *r = p->remote;
+    build_tell_notes(r->building, &p->notes);
+    r->pushing = false;
+    r->to_push |= !p->pushed.whole && !far_place_is_unwritable(far_place_of(r->far));
+    arena_free(&p->arena);
+    mem_free(p);
+    if (r->to_push && !r->ending && !r->push_timer.i)
+        r->push_timer = loop_add_timer(r->building->loop, time_boot_ns() + GATHER_NS, push_soon, r);
+}
+
+static void push_start(struct remote *r, int64_t until_boot_ns)
+{
+    if (!start_workers(r))
+        return;
+    struct push *p = mem_alloc(sizeof *p);
+    p->work = (struct work){.run = push_run, .done = push_done, .lane = LANE_PUSH};
+    p->remote = r;
+    p->until_boot_ns = until_boot_ns;
+    diags_init(&p->notes, &p->arena);
+    r->pushing = true;
+    r->to_push = false;
+    workers_submit(r->workers, &p->work);
+}
+
+void remote_give(struct building *b, const struct digest *fingerprints, uint32_t count)
+{
+    struct remote *r = b->remote;
+    if (!r || count == 0 || !far_queue_add(far_place_of(r->far), fingerprints, count))
+        return;
+    r->to_push = true;
+    if (!r->pushing && !r->push_timer.i && !r->ending)
+        r->push_timer = loop_add_timer(b->loop, time_boot_ns() + GATHER_NS, push_soon, r);
+}
+
+/* Until pushing is over, or it is time. */
+static void wait_for_push(struct remote *r, int64_t until_boot_ns)
+{
+    while (r->pushing && time_boot_ns() < until_boot_ns && !r->building->interrupted)
+        loop_wait(r->building->loop, WAIT_MS);
+}
+
+void remote_finish(struct building *b)
+{
+    struct remote *r = b->remote;
+    if (!r || !r->write)
+        return;
+    r->ending = true;
+    if (r->push_timer.i)
+        loop_drop_timer(b->loop, r->push_timer);
+    int64_t until = time_boot_ns() + END_NS;
+    wait_for_push(r, until);
+    if (r->to_push && !r->pushing && !b->interrupted
+        && !far_place_is_unwritable(far_place_of(r->far))) {
+        push_start(r, until);
+        wait_for_push(r, until);
+    }
+    if (has_queue(r) && !far_place_is_unwritable(far_place_of(r->far)))
+        build_notice(b, "remote-unfinished", false,
+                     STR("not all results are in the remote cache yet: the next build here, or "
+                         "'pawl cache push', goes on"));
+}
+
+/* ---- the end ---- */
+
+void remote_stop(struct building *b)
+{
+    struct remote *r = b->remote;
+    if (!r)
+        return;
+    r->ending = true;
+    fetch_give_up(r);
+    for (uint32_t i = 0; i < b->graph->step_count; i++) {
+        struct task *t = b->lives[i].task;
+        if (t && t->ask && t->ask->task == t) {
+            loop_drop_timer(b->loop, t->ask->timer);
+            ask_give_up(t->ask);
+        }
+    }
+}
+
+/* A thread that is stuck is left behind, with all that it holds: the build's result is known, and waiting for a
+ * server that is silent would help nobody. */
+void remote_close(struct building *b)
+{
+    struct remote *r = b->remote;
+    b->remote = NULL;
+    if (!r)
+        return;
+    if (r->workers) {
+        if (workers_pending(r->workers) > 0)
+            far_place_give_up(far_place_of(r->far), "the build is over");
+        int64_t until = time_boot_ns() + ABANDON_NS;
+        while (workers_pending(r->workers) > 0 && time_boot_ns() < until)
+            loop_wait(b->loop, WAIT_MS);
+        loop_drop_fd(b->loop, workers_fd(r->workers));
+        if (workers_pending(r->workers) > 0)
+            return;
+        workers_close(r->workers);
+    }
+    far_close(r->far);
+    mem_free(r);
+}
