@@ -188,7 +188,7 @@ void settle_look_again(struct task *t)
         struct record_input *in = &t->record.inputs[i];
         in->kind = o->ref.kind;
         in->digest = o->content;
-        bool late = o->sig.mtime_ns >= t->began_ns || o->sig.ctime_ns >= t->began_ns;
+        bool late = o->sig.ctime_ns >= t->began_ns; /* an mtime may say anything */
         if (o->status != OBSERVE_KNOWN || (o->ref.kind != REF_NONE && late))
             set_unfit(t, in->path);
     }
