@@ -253,9 +253,10 @@ void settle_begin(struct task *t)
     s->depfiles = ARENA_ARRAY(&t->arena, struct str, step->depfiles.n + 1);
     s->found = ARENA_ARRAY(&t->arena, struct depfile, step->depfiles.n + 1);
     s->depfile_count = step->depfiles.n;
-    for (uint32_t i = 0; i < step->depfiles.n; i++)
+    for (uint32_t i = 0; i < step->depfiles.n; i++) {
         s->depfiles[i] =
             str_copy(&t->arena, graph_path(g, (file_id){g->numbers[step->depfiles.first + i]}));
+    }
     workers_submit(b->workers, &s->work);
 }
 

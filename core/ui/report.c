@@ -94,7 +94,8 @@ static void put_member(struct buf *b, const char *name, struct str value)
 static void put_seconds(struct buf *b, const char *name, int64_t ns)
 {
     buf_printf(b, ",\"%s\":", name);
-    str_put_double(b, (double)(ns / 1000000) / 1000);
+    int64_t ms = ns / 1000000;
+    str_put_double(b, (double)ms / 1000);
 }
 
 /* ---- list ---- */
