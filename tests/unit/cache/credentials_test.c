@@ -242,6 +242,7 @@ static void credentials_follow_files_named_in_the_environment(void **state)
 {
     struct bench *b = *state;
     char path[100];
+    set(b, "AWS_EC2_METADATA_DISABLED", "true");
     put(b, "c", "[profile x]\nregion = eu-central-1\n");
     put(b, "k", "[x]\nAWS_Access_Key_ID = X # mine\naws_secret_access_key = HUSH#;\n");
     snprintf(path, sizeof path, "%s/c", b->home);
@@ -254,6 +255,15 @@ static void credentials_follow_files_named_in_the_environment(void **state)
     gives(b, NOW + 60, "X", "", "profile 'x'");
     credentials_drop(b->c); /* refused by the server: the file is read again */
     gives(b, NOW + 61, "Y", "", "profile 'x'");
+    put(b, "k", "[x]\naws_access_key_id=Z\naws_secret_access_key=HUSH\n");
+    credentials_drop(b->c); /* but not at each refusal */
+    gives(b, NOW + 90, "Y", "", "profile 'x'");
+    gives(b, NOW + 91, "Z", "", "profile 'x'");
+    gives(b, NOW + 200, "Z", "", "profile 'x'");
+    assert_true(file_remove(FILE_CWD, str_printf(&b->a, "%s/k", b->home)));
+    gives(b, NOW + 201, "Z", "", "profile 'x'"); /* nobody refused these */
+    credentials_drop(b->c);
+    fails(b, NOW + 202, CREDENTIALS_NONE, "there are no AWS credentials");
 }
 
 #define STS_XML(id, until)                                                                         \
@@ -371,7 +381,7 @@ static void credentials_of_a_web_identity_read_the_token_each_time(void **state)
     gives(b, NOW + 3400, "V", "tok", "web identity");
     assert_true(file_remove(FILE_CWD, str_from(path)));
     credentials_drop(b->c);
-    fails(b, NOW + 3401, CREDENTIALS_FAILED, "the token of a web identity cannot be read");
+    fails(b, NOW + 3430, CREDENTIALS_FAILED, "the token of a web identity cannot be read");
 }
 
 static void credentials_of_sso_take_the_token_that_lies_there(void **state)
