@@ -5,6 +5,7 @@
 #include "cache/credentials_inside.h"
 #include "core/base/file.h"
 
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -480,7 +481,10 @@ static void process_is_heard_for_a_bounded_time_and_size(void **state)
     assert_string_equal(str_c(&b->a, out), b->home);
     int64_t began = time_boot_ns();
     assert_false(run(b, "sleep 20", 100, &out));
-    assert_false(run(b, "sleep 20 & sleep 20", 100, &out)); /* its whole group goes */
+    assert_false(run(b, "(sleep 0.4; : >\"$HOME/late\") & sleep 20", 100, &out));
+    assert_int_equal(poll(NULL, 0, 800), 0); /* its whole group went */
+    struct file_sig late = file_stat(FILE_CWD, str_printf(&b->a, "%s/late", b->home), true);
+    assert_false(file_sig_exists(&late));
     assert_false(run(b, "exec >&-; sleep 20", 100, &out));
     assert_false(run(b, "exec yes", 5000, &out));
     assert_int_equal(out.n, 0);
@@ -586,6 +590,7 @@ static void credentials_of_a_container_come_from_few_addresses(void **state)
                 {"http://127.0.0.1.1/", false},
                 {"http://example.org/", false},
                 {"http://localhost@example.org/", false},
+                {"http://localhost:80@example.org/", false},
                 {"http://localhost\\@example.org/", false},
                 {"http://localhost.example.org/", false},
                 {"http://169.254.169.254/latest/", false},
