@@ -27,7 +27,7 @@ struct credentials {
     size_t held_bytes;
     struct aws_keys keys; /* in held */
     int64_t expires_s, tried_s;
-    bool tried;
+    bool tried, refused; /* refused: by the server, these keys */
     enum credentials_result last;
     struct buf origin;
 };
@@ -214,6 +214,7 @@ static void forget(struct credentials *c)
     mem_free(c->held);
     c->held = NULL;
     c->keys = (struct aws_keys){0};
+    c->refused = false;
     buf_clear(&c->origin);
 }
 
@@ -366,7 +367,10 @@ enum credentials_result credentials_get(struct credentials *c, int64_t now_s, st
 {
     /* the corrected clock may have been set back: then a try long ago looks like one to come */
     bool pausing = c->tried && now_s >= c->tried_s && now_s < c->tried_s + PAUSE_S;
-    if (!is_good(c, now_s, RENEW_S) && !pausing) {
+    if ((c->refused || !is_good(c, now_s, RENEW_S)) && !pausing) {
+        if (c->refused) {
+            forget(c);
+        }
         c->last = try_anew(c, now_s, notes);
         c->tried = true;
         c->tried_s = now_s;
@@ -381,6 +385,5 @@ enum credentials_result credentials_get(struct credentials *c, int64_t now_s, st
 
 void credentials_drop(struct credentials *c)
 {
-    forget(c);
-    c->tried = false;
+    c->refused = true;
 }

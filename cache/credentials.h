@@ -75,7 +75,8 @@ const struct credentials_place *credentials_place(const struct credentials *c);
  * borrowed until the next call. */
 enum credentials_result credentials_get(struct credentials *c, int64_t now_s, struct aws_keys *keys,
                                         struct diags *notes);
-/* The server refused the keys held: the next get reads the files and asks anew. Once for a refusal. */
+/* The server refused the keys held: the next get reads the files and asks anew, unless they were asked for within
+ * the last half minute; then they stay, and so many refusals cost no more than one. */
 void credentials_drop(struct credentials *c);
 /* Which place the keys held came from, for people: "environment", "profile 'ml'", "instance"; empty: none yet. */
 struct str credentials_origin(const struct credentials *c);

@@ -12,7 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { POLL_MS = 20 };
+enum { POLL_MS = 20, SLICE_MS = 1000 };
 
 static bool attributes_set(posix_spawnattr_t *attributes)
 {
@@ -63,7 +63,7 @@ static bool hear(int fd, int64_t until_ns, struct buf *out)
         if (left_ms <= 0) {
             return false;
         }
-        if (poll(&p, 1, left_ms > POLL_MS * 50 ? POLL_MS * 50 : (int)left_ms) <= 0) {
+        if (poll(&p, 1, left_ms > SLICE_MS ? SLICE_MS : (int)left_ms) <= 0) {
             continue;
         }
         char bytes[4096];

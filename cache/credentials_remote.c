@@ -5,7 +5,12 @@
 #include "core/base/file.h"
 #include "core/base/json.h"
 
-enum { IMDS_TIMEOUT_MS = 1000, IMDS_TIMEOUT_MOST_MS = 10000, IMDS_GRACE_S = 600, HEADERS = 4 };
+enum {
+    IMDS_TIMEOUT_MS = 1000,
+    IMDS_TIMEOUT_MOST_MS = 10000,
+    IMDS_GRACE_S = 600,
+    FORM_LIMIT = 256 << 10
+};
 
 #define FORM_TYPE STR("application/x-www-form-urlencoded; charset=utf-8")
 
@@ -164,7 +169,7 @@ static struct str role_form(struct credentials_search *s, const struct credentia
                              ? role->session_name
                              : str_printf(s->a, "pawl-%lld", (long long)s->now_s);
     struct buf b;
-    buf_init(&b, 4 * CREDENTIALS_FILE_LIMIT);
+    buf_init(&b, FORM_LIMIT);
     buf_printf(&b, "Action=%s&Version=2011-06-15", action);
     put_param(&b, "RoleArn", role->arn);
     put_param(&b, "RoleSessionName", session);

@@ -168,8 +168,7 @@ static void walk_entry(struct scan *s, struct str name, const struct stat *st)
     walk_number(s, (uint64_t)st->st_size);
     walk_number(s, (uint64_t)mtime);
     walk_number(s, (uint64_t)ctime);
-    int64_t newer = mtime > ctime ? mtime : ctime;
-    s->newest_ns = newer > s->newest_ns ? newer : s->newest_ns;
+    s->newest_ns = ctime > s->newest_ns ? ctime : s->newest_ns;
 }
 
 static bool scan_file(struct scan *s, int dir, const char *name, struct stat *st, struct ref *out)

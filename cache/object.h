@@ -15,7 +15,7 @@ struct object_seen {
     uint32_t mode;         /* permission bits */
     struct digest
         walk; /* of a folder: over names and file signatures of all below it; zeros otherwise */
-    int64_t newest_ns; /* newest mtime or ctime seen below a folder */
+    int64_t newest_ns; /* newest ctime seen below a folder */
     bool changed;      /* the file changed while it was read: the digest is of no use */
 };
 

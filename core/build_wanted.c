@@ -137,9 +137,10 @@ static bool check_inputs(struct building *b, const struct graph_step *s, struct 
 {
     for (uint32_t i = 0; i < s->inputs.n; i++) {
         const struct graph_input *in = &b->graph->inputs[s->inputs.first + i];
-        if (graph_file(b->graph, in->file)->flags & GRAPH_FILE_S3)
+        if (graph_file(b->graph, in->file)->flags & GRAPH_FILE_S3) {
             return not_supported(b, in->span, d, "an input in S3",
                                  "use a local copy of the data for now");
+        }
     }
     return true;
 }
@@ -148,15 +149,17 @@ static bool check_step(struct building *b, const struct graph_step *s, struct di
 {
     if (s->command_kind == GRAPH_COMMAND_MAKE)
         return not_supported(b, s->command_span, d, "'make'", "call make in a 'run' for now");
-    if (s->flags & GRAPH_STEP_TRACE)
+    if (s->flags & GRAPH_STEP_TRACE) {
         return not_supported(b, s->span, d, "'trace true'",
                              "declare what is read as 'in', or write a 'depfile'");
+    }
     if (s->checkpoint.n > 0)
         return not_supported(b, s->span, d, "'checkpoint'", "leave it out for now");
     if (s->executor != GRAPH_NONE
-        && !str_eq(graph_text(b->graph, b->graph->executors[s->executor].kind), STR("local")))
+        && !str_eq(graph_text(b->graph, b->graph->executors[s->executor].kind), STR("local"))) {
         return not_supported(b, s->span, d, "an executor other than 'local'",
                              "leave 'on' out to run it here");
+    }
     if (s->remote != GRAPH_REMOTE_OFF && b->graph->remote && b->graph->remote->trust.n > 0
         && !b->options->no_remote) {
         return not_supported(b, b->graph->remote->span, d, "'trust' of a remote cache",

@@ -110,7 +110,7 @@ static bool say_negative(struct eval *e, const struct keys *k, uint32_t i, const
 /* ---- cache ---- */
 
 enum { CACHE_EXPIRE, CACHE_LOCAL, CACHE_REMOTE, CACHE_PLATFORM, CACHE_COUNT };
-static const struct key_type CACHE_KEYS[] = {
+static const struct key_type known_cache_keys[] = {
     [CACHE_EXPIRE] = {{"expire_after", 12}, VALUE_DURATION},
     [CACHE_LOCAL] = {{"local", 5}, VALUE_BOOL},
     [CACHE_REMOTE] = {{"remote", 6}, VALUE_STRING},
@@ -157,7 +157,7 @@ static bool cache_put(struct eval *e, const struct keys *k, bool off, struct gra
 
 static struct keys cache_keys(void)
 {
-    return (struct keys){.block = "cache", .types = CACHE_KEYS, .count = CACHE_COUNT};
+    return (struct keys){.block = "cache", .types = known_cache_keys, .count = CACHE_COUNT};
 }
 
 /* The pipeline's own policy, so that its mistakes are told even without steps. */
@@ -200,7 +200,7 @@ bool block_cache(struct eval *e, struct instance *i, struct graph_step *out,
 /* ---- resources ---- */
 
 enum { RES_CPUS, RES_MEMORY, RES_GPUS, RES_INSTANCE, RES_COUNT_KEY, RES_PRICE, RES_COUNT };
-static const struct key_type RESOURCE_KEYS[] = {
+static const struct key_type resource_keys[] = {
     [RES_CPUS] = {{"cpus", 4}, VALUE_REAL},      [RES_MEMORY] = {{"memory", 6}, VALUE_SIZE},
     [RES_GPUS] = {{"gpus", 4}, VALUE_INT},       [RES_INSTANCE] = {{"instance", 8}, VALUE_STRING},
     [RES_COUNT_KEY] = {{"count", 5}, VALUE_INT}, [RES_PRICE] = {{"price", 5}, VALUE_REAL},
@@ -233,7 +233,7 @@ bool block_resources(struct eval *e, struct instance *i, struct graph_step *out,
                      struct value *made_from)
 {
     struct keys k = {
-        .block = "resources", .types = RESOURCE_KEYS, .count = RES_COUNT, .made_from = made_from};
+        .block = "resources", .types = resource_keys, .count = RES_COUNT, .made_from = made_from};
     bool good = true;
     for (uint32_t n = 0; n < i->step->items.n; n++) {
         const struct flat_item *flat = &i->step->items.at[n];
@@ -264,7 +264,7 @@ bool block_resources(struct eval *e, struct instance *i, struct graph_step *out,
 /* ---- executors, pools, the remote ---- */
 
 enum { EXEC_KIND, EXEC_PARTITION, EXEC_ACCOUNT, EXEC_IMAGE, EXEC_ARGS, EXEC_QOS, EXEC_COUNT };
-static const struct key_type EXECUTOR_KEYS[] = {
+static const struct key_type executor_keys[] = {
     [EXEC_KIND] = {{"kind", 4}, VALUE_STRING},
     [EXEC_PARTITION] = {{"partition", 9}, VALUE_STRING},
     [EXEC_ACCOUNT] = {{"account", 7}, VALUE_STRING},
@@ -275,7 +275,7 @@ static const struct key_type EXECUTOR_KEYS[] = {
 
 bool block_executor(struct eval *e, struct def *def)
 {
-    struct keys k = {.block = "executor", .types = EXECUTOR_KEYS, .count = EXEC_COUNT};
+    struct keys k = {.block = "executor", .types = executor_keys, .count = EXEC_COUNT};
     struct scope s = scope_of_unit(e, def->unit);
     const struct ast_block *block = &def->at->as.executor.block;
     if (!read_block(&s, &k, block)) {
@@ -331,7 +331,7 @@ enum {
     REMOTE_TRUST,
     REMOTE_COUNT
 };
-static const struct key_type REMOTE_KEYS[] = {
+static const struct key_type remote_keys[] = {
     [REMOTE_REGION] = {{"region", 6}, VALUE_STRING},
     [REMOTE_ENDPOINT] = {{"endpoint", 8}, VALUE_STRING},
     [REMOTE_PROFILE] = {{"profile", 7}, VALUE_STRING},
@@ -358,7 +358,7 @@ bool block_remote(struct eval *e)
     if (!e->remote) {
         return true;
     }
-    struct keys k = {.block = "remote", .types = REMOTE_KEYS, .count = REMOTE_COUNT};
+    struct keys k = {.block = "remote", .types = remote_keys, .count = REMOTE_COUNT};
     struct scope s = scope_of_unit(e, e->remote_unit);
     const struct ast_expr *url = e->remote->as.remote.url;
     struct value v;

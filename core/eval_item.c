@@ -274,13 +274,14 @@ static void check_once(struct flattening *f)
         if (!stands_once(kind)) {
             continue;
         }
-        if (seen[kind] && seen[kind]->layer == flat->layer) {
+        const struct flat_item *first = seen[kind];
+        if (first && first->layer == flat->layer) {
             struct diag *x =
                 diag_error(f->e->d, "duplicate-item", flat->item->keyword,
                            kind == AST_ITEM_RUN ? "a step has one 'run', 'make' or 'fail'"
                                                 : "a step has one '%s'",
                            ast_keyword(flat->item->kind));
-            diag_note(f->e->d, x, seen[kind]->item->keyword, "it was given here");
+            diag_note(f->e->d, x, first->item->keyword, "it was given here");
             f->failed = true;
         }
         seen[kind] = flat;

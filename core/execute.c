@@ -44,7 +44,7 @@ static size_t name_bytes(const char *assignment)
 static void put_variable(struct environment *e, struct str name, struct str value, bool unset)
 {
     for (uint32_t i = 0; i < e->at.n; i++) {
-        if (name_bytes(e->at.at[i]) == name.n && memcmp(e->at.at[i], name.s, name.n) == 0) {
+        if (str_eq((struct str){e->at.at[i], name_bytes(e->at.at[i])}, name)) {
             e->at.at[i] = e->at.at[--e->at.n];
             break;
         }
@@ -307,9 +307,10 @@ static struct str failure_reason(struct task *t)
         buf_free(&b);
         return text;
     }
-    if (o->signal)
+    if (o->signal) {
         return str_printf(&t->arena, "its command was ended by signal %d (%s)", o->signal,
-                          strsignal(o->signal));
+                          strsignal(o->signal)); /* NOLINT(concurrency-mt-unsafe): one thread */
+    }
     return str_printf(&t->arena, "its command ended with exit status %d", o->status);
 }
 
@@ -509,10 +510,11 @@ static void probe_done(struct job *job)
 /* Asking writes nothing in the workspace. */
 static const char *probe_tmp(struct building *b, struct probe_life *p, uint32_t probe)
 {
-    if (b->options->mode != BUILD_ASK)
+    if (b->options->mode != BUILD_ASK) {
         return str_printf(&p->arena, "%.*s/.pawl/tmp/probe-%u", STR_ARG(b->options->root_path),
                           probe)
             .s;
+    }
     const char *tmp = command_env(b->options->environment, "TMPDIR");
     return str_printf(&p->arena, "%s/pawl-%ld-probe-%u", tmp && *tmp == '/' ? tmp : "/tmp",
                       (long)getpid(), probe)

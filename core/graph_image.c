@@ -10,7 +10,7 @@
  * header  = magic, version, checksum of all behind it, size, name, one (offset, count) for each section
  * Version history: 1 first. */
 enum { IMAGE_VERSION = 1, IMAGE_ALIGN = 8 };
-static const char IMAGE_MAGIC[8] = {'p', 'a', 'w', 'l', 'g', 'r', 'f', '\n'};
+static const char image_magic[8] = {'p', 'a', 'w', 'l', 'g', 'r', 'f', '\n'};
 
 enum section {
     SECTION_POOL,
@@ -60,7 +60,7 @@ struct section_home {
 #define HOME(section, array, type)                                                                 \
     [section] = {offsetof(struct graph, array##s), offsetof(struct graph, array##_count),          \
                  sizeof(type)}
-static const struct section_home HOMES[SECTION_COUNT] = {
+static const struct section_home homes[SECTION_COUNT] = {
     [SECTION_POOL] = {offsetof(struct graph, pool), 0, 1},
     HOME(SECTION_SOURCES, source, struct gtext),
     HOME(SECTION_STEPS, step, struct graph_step),
@@ -171,9 +171,9 @@ static void image_point(const struct image_header *h, struct graph *g)
         if (i >= SECTION_STEP_SLOTS) {
             continue;
         }
-        put_pointer(g, HOMES[i].pointer, base + s->offset);
-        if (HOMES[i].count) {
-            memcpy((char *)g + HOMES[i].count, &s->count, sizeof s->count);
+        put_pointer(g, homes[i].pointer, base + s->offset);
+        if (homes[i].count) {
+            memcpy((char *)g + homes[i].count, &s->count, sizeof s->count);
         }
     }
     if (!h->sections[SECTION_REMOTE].count) {
@@ -214,19 +214,19 @@ void graph_image_lay(const struct graph_draft *draft, const uint32_t *order,
     pieces[SECTION_FILE_SLOTS] = file_slots(draft, a);
 
     struct image_header h = {.version = IMAGE_VERSION, .section_count = SECTION_COUNT};
-    memcpy(h.magic, IMAGE_MAGIC, sizeof h.magic);
+    memcpy(h.magic, image_magic, sizeof h.magic);
     h.name = draft->name;
     uint64_t at = (sizeof h + IMAGE_ALIGN - 1) & ~(uint64_t)(IMAGE_ALIGN - 1);
     for (int i = 0; i < SECTION_COUNT; i++) {
-        h.sections[i] = (struct image_section){at, pieces[i].count, HOMES[i].bytes_each};
-        at += (uint64_t)pieces[i].count * HOMES[i].bytes_each;
+        h.sections[i] = (struct image_section){at, pieces[i].count, homes[i].bytes_each};
+        at += (uint64_t)pieces[i].count * homes[i].bytes_each;
         at = (at + IMAGE_ALIGN - 1) & ~(uint64_t)(IMAGE_ALIGN - 1);
     }
     h.size = at;
     char *image = arena_alloc(a, (size_t)at, IMAGE_ALIGN);
     memcpy(image, &h, sizeof h);
     for (int i = 0; i < SECTION_COUNT; i++) {
-        size_t n = (size_t)pieces[i].count * HOMES[i].bytes_each;
+        size_t n = (size_t)pieces[i].count * homes[i].bytes_each;
         if (n) {
             memcpy(image + h.sections[i].offset, pieces[i].items, n);
         }
@@ -244,7 +244,7 @@ static bool sections_fit(const struct image_header *h, size_t n)
 {
     for (int i = 0; i < SECTION_COUNT; i++) {
         const struct image_section *s = &h->sections[i];
-        if (s->bytes_each != HOMES[i].bytes_each || s->offset % IMAGE_ALIGN || s->offset > n
+        if (s->bytes_each != homes[i].bytes_each || s->offset % IMAGE_ALIGN || s->offset > n
             || (uint64_t)s->count * s->bytes_each > n - s->offset) {
             return false;
         }
@@ -275,7 +275,7 @@ bool graph_image_read(const void *bytes, size_t n, struct graph *out)
 {
     const struct image_header *h = bytes;
     if (n < sizeof *h || (uintptr_t)bytes % IMAGE_ALIGN
-        || memcmp(h->magic, IMAGE_MAGIC, sizeof h->magic) || h->version != IMAGE_VERSION
+        || memcmp(h->magic, image_magic, sizeof h->magic) != 0 || h->version != IMAGE_VERSION
         || h->section_count != SECTION_COUNT || h->size != n
         || h->checksum != image_checksum(bytes, n) || !sections_fit(h, n)) {
         return false;

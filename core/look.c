@@ -561,9 +561,9 @@ struct restoring {
 static void restore_log(struct restoring *r)
 {
     struct buf log;
-    buf_init(&log, JOB_LOG_LIMIT);
+    buf_init(&log, JOB_LOG_LIMIT + JOB_LOG_TAIL);
     const struct ref *ref = &r->hit->record.log;
-    if (ref->kind != REF_NONE && cache_read(r->cache, r->hit, ref, JOB_LOG_LIMIT, &log, &r->notes)
+    if (ref->kind != REF_NONE && cache_read(r->cache, r->hit, ref, JOB_LOG_LIMIT + JOB_LOG_TAIL, &log, &r->notes)
         && file_make_parents(r->root, r->log_path, 0700)) {
         (void)!file_write(r->root, r->log_path, buf_str(&log), 0600, false);
     } else {

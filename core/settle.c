@@ -188,7 +188,7 @@ void settle_look_again(struct task *t)
         struct record_input *in = &t->record.inputs[i];
         in->kind = o->ref.kind;
         in->digest = o->content;
-        bool late = o->sig.mtime_ns >= t->began_ns || o->sig.ctime_ns >= t->began_ns;
+        bool late = o->sig.ctime_ns >= t->began_ns; /* an mtime may say anything */
         if (o->status != OBSERVE_KNOWN || (o->ref.kind != REF_NONE && late))
             set_unfit(t, in->path);
     }
@@ -253,9 +253,10 @@ void settle_begin(struct task *t)
     s->depfiles = ARENA_ARRAY(&t->arena, struct str, step->depfiles.n + 1);
     s->found = ARENA_ARRAY(&t->arena, struct depfile, step->depfiles.n + 1);
     s->depfile_count = step->depfiles.n;
-    for (uint32_t i = 0; i < step->depfiles.n; i++)
+    for (uint32_t i = 0; i < step->depfiles.n; i++) {
         s->depfiles[i] =
             str_copy(&t->arena, graph_path(g, (file_id){g->numbers[step->depfiles.first + i]}));
+    }
     workers_submit(b->workers, &s->work);
 }
 

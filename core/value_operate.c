@@ -381,6 +381,7 @@ bool value_operate(const struct value_work *w, const struct value_operation *o, 
     *out = value_none();
     const struct value *x = o->left.value, *y = o->right.value;
     bool decided = (o->op == VALUE_AND || o->op == VALUE_OR) && value_decides(o->op, x);
+    assert(y || decided || o->op == VALUE_NOT || o->op == VALUE_NEG);
     bool late = x->kind == VALUE_LATE || (y && !decided && y->kind == VALUE_LATE);
     if (late) {
         return operate_late(w, o, out, d);

@@ -66,7 +66,8 @@ void buf_put(struct buf *b, const void *bytes, size_t n);
 void buf_put_str(struct buf *b, struct str x);
 void buf_put_char(struct buf *b, char c);
 void buf_printf(struct buf *b, const char *format, ...) __attribute__((format(printf, 2, 3)));
-void buf_vprintf(struct buf *b, const char *format, va_list args);
+void buf_vprintf(struct buf *b, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
 /* Room for n more bytes at the end (not yet counted in n), or NULL and full set. */
 char *buf_reserve(struct buf *b, size_t n);
 struct str buf_str(const struct buf *b); /* borrowed until the next append */

@@ -117,7 +117,7 @@ static void watch_before(struct watch *w, struct session *s)
     watch_init(w, -1);
     if (s->place.root < 0)
         return;
-    w->root = dup(s->place.root);
+    w->root = fcntl(s->place.root, F_DUPFD_CLOEXEC, 3);
     if (s->has_pipeline)
         watch_add_graph(w, &s->pipeline.graph);
     watch_add(w, s->place.file);
@@ -165,7 +165,8 @@ static struct jobserver *join_make(const struct opts *o, struct jobserver *js, u
     *jobs = o->jobs;
     if (o->jobs || mode_of(o) != BUILD_RUN)
         return NULL;
-    switch (jobserver_join(js, getenv("MAKEFLAGS"))) {
+    const char *flags = getenv("MAKEFLAGS"); /* NOLINT(concurrency-mt-unsafe): nobody sets it */
+    switch (jobserver_join(js, flags)) {
     case JOBSERVER_NONE: break;
     case JOBSERVER_OPEN: *jobs = js->slots ? js->slots : JOBS_UNBOUND; return js;
     case JOBSERVER_CLOSED: {

@@ -78,9 +78,10 @@ static bool format_text(struct formatting *f, struct str path, struct str text, 
     const struct ast_file *file = parse_file(&f->arena, source, &f->diags);
     if (file)
         format_file(file, text, out);
-    if (out->full)
+    if (out->full) {
         diag_error(&f->diags, "too-large", SPAN_NONE, "'%.*s' laid out would be too large",
                    STR_ARG(path));
+    }
     return file && !out->full;
 }
 
@@ -97,9 +98,10 @@ static bool read_stream(struct formatting *f, struct buf *in)
         }
         in->n += n > 0 ? (size_t)n : 0;
     }
-    if (in->full)
+    if (in->full) {
         diag_error(&f->diags, "cannot-read", SPAN_NONE,
                    "standard input is larger than a Pipelinefile may be");
+    }
     return !in->full;
 }
 
@@ -164,10 +166,11 @@ int cmd_fmt(const struct opts *o)
     } else if (o->targets.n == 0) {
         ok = format_found(&f);
     }
-    for (uint32_t i = 0; i < o->targets.n && f.diags.errors == 0; i++)
+    for (uint32_t i = 0; i < o->targets.n && f.diags.errors == 0; i++) {
         ok = (str_eq(o->targets.at[i], STR("-")) ? format_stream(&f)
                                                  : format_path(&f, o->targets.at[i]))
              && ok;
+    }
     struct buf b;
     buf_init(&b, BUF_TEXT_LIMIT);
     diags_render(&f.diags, session_color(STDERR_FILENO), &b);

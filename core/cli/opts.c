@@ -263,9 +263,10 @@ static bool parse_long(struct parsing *p, struct str text)
     if (equals >= 0)
         name = str_sub(text, 0, (size_t)equals);
     for (uint32_t i = 0; i < OPTION_COUNT; i++) {
-        if (str_eq(name, str_from(options[i].name)))
+        if (str_eq(name, str_from(options[i].name))) {
             return take_option(p, i, equals >= 0 ? str_tail(text, (size_t)equals + 1) : STR_NONE,
                                equals >= 0);
+        }
     }
     struct diag *e =
         diag_error(p->diags, "usage", SPAN_NONE, "unknown option '--%.*s'", STR_ARG(name));
@@ -439,12 +440,14 @@ void opts_put_completion(struct buf *b, struct str shell, bool *known)
          fish = str_eq(shell, STR("fish"));
     *known = bash || zsh || fish;
     if (fish) {
-        for (uint32_t i = 0; i < COMMAND_COUNT; i++)
+        for (uint32_t i = 0; i < COMMAND_COUNT; i++) {
             buf_printf(b, "complete -c pawl -n __fish_use_subcommand -a %s -d '%s'\n",
                        commands[i].name, commands[i].does);
-        for (uint32_t i = 0; i < OPTION_COUNT; i++)
+        }
+        for (uint32_t i = 0; i < OPTION_COUNT; i++) {
             buf_printf(b, "complete -c pawl -l %s%s\n", options[i].name,
                        options[i].argument ? " -r" : "");
+        }
         buf_put_str(b, STR("complete -c pawl -f -a '(pawl list -q 2>/dev/null)'\n"));
         return;
     }

@@ -13,7 +13,8 @@ extern char **environ;
 
 bool session_color(int fd)
 {
-    const char *no = getenv("NO_COLOR"), *term = getenv("TERM");
+    const char *no = getenv("NO_COLOR"); /* NOLINT(concurrency-mt-unsafe): nobody sets it */
+    const char *term = getenv("TERM");   /* NOLINT(concurrency-mt-unsafe): the same */
     return isatty(fd) && !(no && *no) && !(term && strcmp(term, "dumb") == 0);
 }
 
@@ -87,8 +88,11 @@ int session_open(struct session *s, const struct opts *o, enum session_need need
         return EXIT_WRONG;
     if (!pipeline_find(&s->arena, o->file, &s->place, &s->diags))
         return EXIT_WRONG;
-    if (fchdir(s->place.root) != 0)
+    if (fchdir(s->place.root) != 0) {
+        diag_errno(&s->diags, "workspace-unusable", "cannot go to '%.*s'",
+                   STR_ARG(s->place.root_path));
         return EXIT_UNUSABLE;
+    }
     if (need == SESSION_PLACE)
         return EXIT_DONE;
     if (need == SESSION_CHANGE) {

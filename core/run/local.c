@@ -444,8 +444,9 @@ static bool spawn_job(struct running *r, int output)
         memcpy(r->script, x.script, strlen(x.script) + 1);
     }
     if (error) {
-        snprintf(job->outcome.error, JOB_ERROR_TEXT, "cannot start '%.160s': %s", x.file,
-                 strerrordesc_np(error));
+        bool lost = job->cwd && access(job->cwd, X_OK) != 0;
+        snprintf(job->outcome.error, JOB_ERROR_TEXT, "cannot %s '%.160s': %s",
+                 lost ? "go to" : "start", lost ? job->cwd : x.file, strerrordesc_np(error));
         return false;
     }
     return true;

@@ -9,6 +9,7 @@ struct job;
 
 enum {
     JOB_LOG_LIMIT = 64 << 20, /* bytes of a log that are kept; a last line says that it was cut */
+    JOB_LOG_TAIL = 256,       /* bytes of that line, at most */
     JOB_ARGUMENT_LIMIT =
         100 << 10, /* a longer script goes through a file; the kernel's limit is 128 KiB */
     JOB_ERROR_TEXT = 240,

@@ -2,6 +2,7 @@
 /* Tables of text; widths are counted in characters, not bytes. */
 #include "core/ui/report.h"
 
+#include "core/base/json.h"
 #include "core/base/table.h"
 
 #include <time.h>
@@ -91,10 +92,31 @@ static void put_member(struct buf *b, const char *name, struct str value)
     str_put_json(b, value);
 }
 
+/* A parameter's or metric's value: a number where it is one. */
+static void put_figure(struct buf *b, struct str text)
+{
+    struct arena scratch = {0};
+    struct diags quiet;
+    diags_init(&quiet, &scratch);
+    const struct json *j = json_parse(&scratch, text, 0, &quiet);
+    if (j && (j->kind == JSON_INT || j->kind == JSON_REAL))
+        buf_put_str(b, text);
+    else
+        str_put_json(b, text);
+    arena_free(&scratch);
+}
+
+static void put_figure_member(struct buf *b, const char *name, struct str value)
+{
+    buf_printf(b, ",\"%s\":", name);
+    put_figure(b, value);
+}
+
 static void put_seconds(struct buf *b, const char *name, int64_t ns)
 {
     buf_printf(b, ",\"%s\":", name);
-    str_put_double(b, (double)(ns / 1000000) / 1000);
+    int64_t ms = ns / 1000000;
+    str_put_double(b, (double)ms / 1000);
 }
 
 /* ---- list ---- */
@@ -139,7 +161,7 @@ static void put_pairs(struct buf *b, const char *name, const struct record_metri
         buf_put_str(b, i ? STR(",") : STR(""));
         str_put_json(b, at[i].name);
         buf_put_char(b, ':');
-        str_put_json(b, at[i].text);
+        put_figure(b, at[i].text);
     }
     buf_put_char(b, '}');
 }
@@ -168,7 +190,7 @@ static void put_run_json(struct buf *b, const struct state_run *r)
             str_put_json(
                 b, str_join3(&scratch, r->steps[i].name, STR("."), r->steps[i].metrics[k].name));
             buf_put_char(b, ':');
-            str_put_json(b, r->steps[i].metrics[k].text);
+            put_figure(b, r->steps[i].metrics[k].text);
             any = true;
             arena_free(&scratch);
         }
@@ -314,9 +336,9 @@ static void put_two(struct buf *b, struct arena *a, const char *kind, const stru
         buf_printf(b, "{\"kind\":\"%s\",\"name\":", kind);
         str_put_json(b, all.keys[i]);
         if (has[0])
-            put_member(b, "before", value[0]);
+            put_figure_member(b, "before", value[0]);
         if (has[1])
-            put_member(b, "after", value[1]);
+            put_figure_member(b, "after", value[1]);
         buf_printf(b, ",\"changed\":%s}\n", changed ? "true" : "false");
     }
 }
@@ -375,7 +397,7 @@ void report_metrics(struct buf *b, const struct state_run *runs, uint32_t count,
                     str_put_json(b, runs[i].id);
                     put_member(b, "step", step->name);
                     put_member(b, "metric", step->metrics[m].name);
-                    put_member(b, "value", step->metrics[m].text);
+                    put_figure_member(b, "value", step->metrics[m].text);
                     buf_put_str(b, STR("}\n"));
                     continue;
                 }

@@ -48,3 +48,16 @@ for l in open(sys.argv[1]): json.loads(l)' "$T/out" || fail "stats --json is not
 exits 2 pawl diff 1 99
 exits 2 pawl log
 exits 2 pawl log nothing
+# figures are numbers in JSON
+pawl metrics --json
+python3 - "$T/out" <<'END' || fail "metrics --json"
+import json, sys
+rows = [json.loads(l) for l in open(sys.argv[1])]
+assert any(r["metric"] == "mse" and r["value"] == 2 for r in rows), rows
+END
+pawl diff --json 1 2
+python3 - "$T/out" <<'END' || fail "diff --json"
+import json, sys
+rows = [json.loads(l) for l in open(sys.argv[1])]
+assert any(r["kind"] == "param" and r["name"] == "lr" and r["before"] == 1 and r["after"] == 2 for r in rows), rows
+END

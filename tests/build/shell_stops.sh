@@ -28,3 +28,12 @@ step a {
 END
 exits 1 build
 expect_step a failed '*signal 9*'
+pipeline <<'END'
+step a {
+    cwd "no/such"
+    out o = "o"
+    run "touch o"
+}
+END
+exits 1 build
+expect_step a failed '*cannot go to *no/such*'

@@ -2,9 +2,11 @@
 /* Keys from each place, their order, their renewal; with a home folder of the test's own, and canned answers in
  * place of a network: what is asked is held against what was expected, in order. */
 #include "cache/credentials.h"
-#include "cache/credentials_config.h"
+#include "cache/credentials_inside.h"
 #include "core/base/file.h"
 
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -241,6 +243,7 @@ static void credentials_follow_files_named_in_the_environment(void **state)
 {
     struct bench *b = *state;
     char path[100];
+    set(b, "AWS_EC2_METADATA_DISABLED", "true");
     put(b, "c", "[profile x]\nregion = eu-central-1\n");
     put(b, "k", "[x]\nAWS_Access_Key_ID = X # mine\naws_secret_access_key = HUSH#;\n");
     snprintf(path, sizeof path, "%s/c", b->home);
@@ -253,6 +256,15 @@ static void credentials_follow_files_named_in_the_environment(void **state)
     gives(b, NOW + 60, "X", "", "profile 'x'");
     credentials_drop(b->c); /* refused by the server: the file is read again */
     gives(b, NOW + 61, "Y", "", "profile 'x'");
+    put(b, "k", "[x]\naws_access_key_id=Z\naws_secret_access_key=HUSH\n");
+    credentials_drop(b->c); /* but not at each refusal */
+    gives(b, NOW + 90, "Y", "", "profile 'x'");
+    gives(b, NOW + 91, "Z", "", "profile 'x'");
+    gives(b, NOW + 200, "Z", "", "profile 'x'");
+    assert_true(file_remove(FILE_CWD, str_printf(&b->a, "%s/k", b->home)));
+    gives(b, NOW + 201, "Z", "", "profile 'x'"); /* nobody refused these */
+    credentials_drop(b->c);
+    fails(b, NOW + 202, CREDENTIALS_NONE, "there are no AWS credentials");
 }
 
 #define STS_XML(id, until)                                                                         \
@@ -370,7 +382,7 @@ static void credentials_of_a_web_identity_read_the_token_each_time(void **state)
     gives(b, NOW + 3400, "V", "tok", "web identity");
     assert_true(file_remove(FILE_CWD, str_from(path)));
     credentials_drop(b->c);
-    fails(b, NOW + 3401, CREDENTIALS_FAILED, "the token of a web identity cannot be read");
+    fails(b, NOW + 3430, CREDENTIALS_FAILED, "the token of a web identity cannot be read");
 }
 
 static void credentials_of_sso_take_the_token_that_lies_there(void **state)
@@ -456,6 +468,101 @@ static void credentials_of_a_process_are_what_it_says(void **state)
     "{\"Code\":\"Success\",\"AccessKeyId\":\"" id                                                  \
     "\",\"SecretAccessKey\":\"HUSH\",\"Token\":\"t\",\"Expiration\":\"" until "\"}"
 
+static bool run(struct bench *b, const char *command, int64_t timeout_ms, struct str *out)
+{
+    return credentials_run(&b->a, str_from(command), b->environment, timeout_ms, out);
+}
+
+static void process_is_heard_for_a_bounded_time_and_size(void **state)
+{
+    struct bench *b = *state;
+    struct str out;
+    assert_true(run(b, "printf '%s' \"$HOME\"; cat", 5000, &out)); /* there is no standard input */
+    assert_string_equal(str_c(&b->a, out), b->home);
+    int64_t began = time_boot_ns();
+    assert_false(run(b, "sleep 20", 100, &out));
+    assert_false(run(b, "(sleep 0.4; : >\"$HOME/late\") & sleep 20", 100, &out));
+    assert_int_equal(poll(NULL, 0, 800), 0); /* its whole group went */
+    struct file_sig late = file_stat(FILE_CWD, str_printf(&b->a, "%s/late", b->home), true);
+    assert_false(file_sig_exists(&late));
+    assert_false(run(b, "exec >&-; sleep 20", 100, &out));
+    assert_false(run(b, "exec yes", 5000, &out));
+    assert_int_equal(out.n, 0);
+    assert_true(time_boot_ns() - began < INT64_C(10000000000));
+    assert_false(run(b, "", 1000, &out));
+    assert_false(run(b, "exit 1", 1000, &out));
+    assert_false(run(b, "kill -9 $$", 1000, &out));
+}
+
+static void process_that_others_reaped_is_believed(void **state)
+{
+    struct bench *b = *state;
+    struct str out;
+    struct sigaction ignore = {.sa_handler = SIG_IGN}, before;
+    sigaction(SIGCHLD, &ignore, &before);
+    assert_true(run(b, "echo said", 5000, &out));
+    sigaction(SIGCHLD, &before, NULL);
+    assert_string_equal(str_c(&b->a, out), "said\n");
+}
+
+static void answers_have_times_in_the_forms_that_aws_uses(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *text;
+        int64_t s; /* -1: not a time */
+    } times[] = {{"1970-01-01T00:00:00Z", 0},          {"2026-09-21T14:13:20Z", NOW},
+                 {"2026-09-21T14:13:20.123456Z", NOW}, {"2026-09-21T14:13:20+00:00", NOW},
+                 {"2026-09-21T14:13:20UTC", NOW},      {"2024-02-29T12:00:00Z", 1709208000},
+                 {"2026-09-21T14:13:20", -1},          {"2026-09-21T14:13:20+02:00", -1},
+                 {"2026-09-21 14:13:20Z", -1},         {"2026-13-21T14:13:20Z", -1},
+                 {"2026-09-21T24:13:20Z", -1},         {"2026-09-21T14:13:20.", -1},
+                 {"+026-09-21T14:13:20Z", -1},         {"", -1}};
+    for (size_t i = 0; i < sizeof times / sizeof *times; i++) {
+        int64_t s = -1;
+        bool is = credentials_time_parse(str_from(times[i].text), &s);
+        assert_int_equal(is, times[i].s >= 0);
+        assert_true(!is || s == times[i].s);
+    }
+}
+
+static void answers_that_are_not_quite_keys_are_none(void **state)
+{
+    struct bench *b = *state;
+    static const struct {
+        enum credentials_form form;
+        const char *text;
+    } odd[] = {
+        {CREDENTIALS_FORM_ENDPOINT, ""},
+        {CREDENTIALS_FORM_ENDPOINT, "[]"},
+        {CREDENTIALS_FORM_ENDPOINT,
+         "{\"AccessKeyId\":1,\"SecretAccessKey\":\"s\",\"Token\":\"t\"}"},
+        {CREDENTIALS_FORM_ENDPOINT,
+         "{\"AccessKeyId\":\"a\",\"SecretAccessKey\":\"s\",\"Token\":\"t\"}"},
+        {CREDENTIALS_FORM_ENDPOINT, ENDPOINT_JSON("a", "soon")},
+        {CREDENTIALS_FORM_ENDPOINT, ENDPOINT_JSON("a\\r\\nx: y", "2026-09-21T14:13:20Z")},
+        {CREDENTIALS_FORM_ENDPOINT, ENDPOINT_JSON("", "2026-09-21T14:13:20Z")},
+        {CREDENTIALS_FORM_PROCESS, "{\"AccessKeyId\":\"a\",\"SecretAccessKey\":\"s\"}"},
+        {CREDENTIALS_FORM_PROCESS,
+         "{\"Version\":\"1\",\"AccessKeyId\":\"a\",\"SecretAccessKey\":\"s\"}"},
+        {CREDENTIALS_FORM_SSO, "{\"roleCredentials\":[]}"},
+        {CREDENTIALS_FORM_SSO,
+         "{\"roleCredentials\":{\"accessKeyId\":\"a\",\"secretAccessKey\":\"s\","
+         "\"sessionToken\":\"t\",\"expiration\":\"1\"}}"},
+        {CREDENTIALS_FORM_STS, "<AccessKeyId>a</AccessKeyId>"},
+        {CREDENTIALS_FORM_STS, STS_XML("<b>a</b>", "2026-09-21T14:13:20Z")},
+        {CREDENTIALS_FORM_STS, STS_XML("a&#10;b", "2026-09-21T14:13:20Z")},
+        {CREDENTIALS_FORM_STS, STS_XML("a", "")},
+    };
+    struct credentials_found found = {0};
+    for (size_t i = 0; i < sizeof odd / sizeof *odd; i++) {
+        assert_false(credentials_answer_read(&b->a, str_from(odd[i].text), odd[i].form, &found));
+    }
+    assert_true(credentials_answer_read(&b->a, STR(STS_XML("a", "2026-09-21T14:13:20Z")),
+                                        CREDENTIALS_FORM_STS, &found));
+    assert_true(found.expires_s == NOW);
+}
+
 static void credentials_of_a_container_are_asked_for_with_its_token(void **state)
 {
     struct bench *b = *state;
@@ -483,6 +590,7 @@ static void credentials_of_a_container_come_from_few_addresses(void **state)
                 {"http://127.0.0.1.1/", false},
                 {"http://example.org/", false},
                 {"http://localhost@example.org/", false},
+                {"http://localhost:80@example.org/", false},
                 {"http://localhost\\@example.org/", false},
                 {"http://localhost.example.org/", false},
                 {"http://169.254.169.254/latest/", false},
@@ -697,6 +805,10 @@ int main(void)
         TEST(credentials_of_sso_take_the_token_that_lies_there),
         TEST(aws_names_sso_files_as_other_tools_do),
         TEST(credentials_of_a_process_are_what_it_says),
+        TEST(process_is_heard_for_a_bounded_time_and_size),
+        TEST(process_that_others_reaped_is_believed),
+        TEST(answers_have_times_in_the_forms_that_aws_uses),
+        TEST(answers_that_are_not_quite_keys_are_none),
         TEST(credentials_of_a_container_are_asked_for_with_its_token),
         TEST(credentials_of_a_container_come_from_few_addresses),
         TEST(credentials_of_a_container_read_the_token_from_a_file),
