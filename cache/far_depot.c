@@ -4,6 +4,8 @@
 #include "cache/far_depot.h"
 
 #include "cache/depot_dir.h"
+#include "cache/depot_s3.h"
+#include "cache/far_s3.h"
 #include "cache/segment.h"
 #include "core/base/file.h"
 #include "core/base/workers.h"
@@ -15,13 +17,14 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { WHY_BYTES = 120, ID_DIGITS = 16, COPY_NAME = 64 };
+enum { WHY_BYTES = 240, ID_DIGITS = 16, COPY_NAME = 64 };
 
 struct far_place {
     struct arena arena;
     struct far_options options;
     struct str folder;
     struct guard *guard; /* all below */
+    struct far_s3 *s3;   /* made by the first handle */
     struct far_count count;
     bool down, unwritable, told, told_unwritable;
     char why[WHY_BYTES];
@@ -76,6 +79,7 @@ struct far_place *far_place_open(const struct far_options *o, struct diags *note
 void far_place_close(struct far_place *p)
 {
     if (p) {
+        far_s3_close(p->s3);
         guard_close(p->guard);
         arena_free(&p->arena);
         mem_free(p);
@@ -147,8 +151,9 @@ void far_place_tell(struct far_place *p, struct diags *notes)
     memcpy(why, p->why, sizeof why);
     guard_leave(p->guard);
     if (down) {
-        diag_warning(notes, "remote-down", SPAN_NONE,
-                     "the remote cache is of no help now: %s; going on without it", why);
+        bool names_it = str_starts(str_from(why), STR("the remote cache"));
+        diag_warning(notes, "remote-down", SPAN_NONE, "%s%s; going on without it",
+                     names_it ? "" : "the remote cache is of no help now: ", why);
     } else if (unwritable) {
         diag_warning(notes, "remote-read-only", SPAN_NONE,
                      "the remote cache takes no results: %s; they stay here", why);
@@ -163,8 +168,24 @@ static bool refuses(struct far_depot *d, struct depot_reply *reply)
     return far_place_is_down(d->place);
 }
 
-static const char *reason_of(enum depot_answer answer, const struct depot_reply *reply)
+/* What the handle itself has to say goes before the errno. */
+static const char *reason_of(struct far_depot *d, enum depot_answer answer,
+                             const struct depot_reply *reply, char out[static WHY_BYTES])
 {
+    struct arena scratch = {0};
+    struct diags notes;
+    diags_init(&notes, &scratch);
+    if (!str_starts(d->place->options.url, STR("file://"))) {
+        depot_s3_tell(d->inner, &notes);
+    }
+    bool said = notes.all.n > 0;
+    if (said) {
+        snprintf(out, WHY_BYTES, "%.*s", STR_ARG(notes.all.at[0].message));
+    }
+    arena_free(&scratch);
+    if (said) {
+        return out;
+    }
     const char *reason = reply->error ? strerrordesc_np(reply->error) : NULL;
     if (reason) {
         return reason;
@@ -176,10 +197,11 @@ static const char *reason_of(enum depot_answer answer, const struct depot_reply 
 static void judge(struct far_depot *d, bool put, enum depot_answer answer,
                   const struct depot_reply *reply)
 {
+    char why[WHY_BYTES];
     if (answer == DEPOT_REFUSED && put) {
-        note_unwritable(d->place, reason_of(answer, reply));
+        note_unwritable(d->place, reason_of(d, answer, reply, why));
     } else if (answer == DEPOT_LATER || answer == DEPOT_REFUSED) {
-        far_place_give_up(d->place, reason_of(answer, reply));
+        far_place_give_up(d->place, reason_of(d, answer, reply, why));
     }
 }
 
@@ -423,13 +445,24 @@ static void far_close(struct depot *base)
 
 static const struct depot_functions functions = {far_get, far_put, far_list, far_drop, far_close};
 
-static struct depot *open_inner(const struct far_options *o, struct diags *notes)
+static struct depot *open_bucket(struct far_place *p, struct diags *notes)
 {
+    guard_enter(p->guard);
+    if (!p->s3) {
+        p->s3 = far_s3_open(&p->options, notes);
+    }
+    struct far_s3 *s3 = p->s3;
+    guard_leave(p->guard);
+    return s3 ? far_s3_depot(s3, notes) : NULL;
+}
+
+static struct depot *open_inner(struct far_place *p, struct diags *notes)
+{
+    const struct far_options *o = &p->options;
     if (str_starts(o->url, STR("file://"))) {
         return depot_dir_open(str_tail(o->url, 7), o->write && !o->asking, notes);
     }
-    diag_warning(notes, "remote-unusable", SPAN_NONE, "a remote cache in S3 cannot be reached yet");
-    return NULL;
+    return open_bucket(p, notes);
 }
 
 struct depot *far_depot_open(struct far_place *p, int copies, struct diags *notes)
@@ -437,7 +470,7 @@ struct depot *far_depot_open(struct far_place *p, int copies, struct diags *note
     struct arena scratch = {0};
     struct diags own;
     diags_init(&own, &scratch);
-    struct depot *inner = open_inner(&p->options, &own);
+    struct depot *inner = open_inner(p, &own);
     if (!inner) {
         struct str why = own.all.n ? own.all.at[0].message : STR("it cannot be opened");
         far_place_give_up(p, str_c(&scratch, why));

@@ -28,7 +28,7 @@ step first { out "marker" run "touch marker" }
 step x { out "y" on gpus run "touch y" }
 END
 try <<'END'
-remote "s3://bucket/prefix" { region = "eu-west-1" }
+remote "s3://bucket/prefix" { region = "eu-west-1" trust = ["keys/ci.pub"] }
 step first { out "marker" run "touch marker" }
 END
 build --no-remote

@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: MIT */
+/* A bucket for a far place: transport, keys and address put together, once for all handles. */
+#pragma once
+
+#include "cache/far_depot.h"
+
+struct far_s3;
+
+/* NULL with a warning. Asks nobody yet. */
+struct far_s3 *far_s3_open(const struct far_options *o, struct diags *notes);
+void far_s3_close(struct far_s3 *s); /* NULL is fine */
+/* A lane's handle on it. NULL with a warning. */
+struct depot *far_s3_depot(struct far_s3 *s, struct diags *notes);
