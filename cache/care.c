@@ -262,13 +262,29 @@ bool cache_check(struct cache *c, struct cache_check_report *out, struct diags *
     if (!c->depot) {
         return true;
     }
-    struct check k = {.c = c, .report = out, .notes = notes};
     c->manifest.told_bad = true; /* each is told here */
-    if (!cache_look(c, notes) || !manifest_sync(&c->manifest, true, notes)
-        || !stock_read(&k.stock, &c->manifest, notes)) {
+    return cache_look(c, notes) && manifest_sync(&c->manifest, true, notes)
+           && cache_check_held(c, out, notes);
+}
+
+/* What the listing has stands. */
+static void note_standing(struct cache *c, const struct stock *stock)
+{
+    forget_standing(c);
+    for (uint32_t i = 0; i < stock->keys.count; i++) {
+        table_add(&c->standing, stock->keys.keys[i], NULL);
+        *VEC_PUSH(&c->arena, &c->stands) = true;
+    }
+}
+
+bool cache_check_held(struct cache *c, struct cache_check_report *out, struct diags *notes)
+{
+    struct check k = {.c = c, .report = out, .notes = notes};
+    memset(out, 0, sizeof *out);
+    if (!stock_read(&k.stock, &c->manifest, notes)) {
         return false;
     }
-    forget_standing(c);
+    note_standing(c, &k.stock);
     table_init(&k.bad, &k.arena);
     check_segments(&k);
     check_packs(&k);

@@ -32,6 +32,11 @@ uint32_t far_lookup(struct far *f, struct arena *a, const struct digest *fingerp
 bool far_each(struct far *f, bool (*each)(void *context, const struct far_hit *h), void *context,
               struct diags *notes);
 
+/* Looking after the place, on the asking lane: as cache_gc and cache_check. */
+bool far_gc(struct far *f, const struct cache_gc_options *o, struct cache_gc_report *out,
+            struct diags *notes);
+bool far_check(struct far *f, struct cache_check_report *out, struct diags *notes);
+
 /* Fetching: all that are wanted together, in as few ranges as can be. */
 struct far_want {
     const struct far_hit *hit;

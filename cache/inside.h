@@ -34,6 +34,8 @@ void cache_forget_condemned(struct cache *c);
 bool cache_has_pack(struct cache *c, const struct pack_run *run);
 /* Whether each of the record's bytes has a place whose packs are there. */
 bool cache_is_complete(struct cache *c, const struct record *r);
+/* cache_check of a cache whose view was just read. */
+bool cache_check_held(struct cache *c, struct cache_check_report *out, struct diags *notes);
 /* All standing places of the root, sound ones first, appended to out. */
 uint32_t cache_find_places(struct cache *c, const struct ref *root, struct arena *a,
                            struct pack_place **out);

@@ -3,7 +3,7 @@
  * goes on as if nothing were there, and what it asked for is dropped when it comes. Nothing waits without a bound. */
 #include "core/remote.h"
 
-#include "cache/far.h"
+#include "core/building.h"
 #include "core/run/command.h"
 
 #include <poll.h>
@@ -72,39 +72,40 @@ struct remote {
 
 /* ---- open ---- */
 
-static struct str setting(const struct building *b, const char *name)
+static struct str setting(char *const *environment, const char *name)
 {
-    const char *value = command_env(b->options->environment, name);
+    const char *value = command_env(environment, name);
     return value ? str_from(value) : STR("");
 }
 
-/* What the environment says goes before what the Pipelinefile says. */
-static struct far_options options_of(struct building *b)
+static void prefer(struct str *to, struct str text)
 {
-    const struct graph_remote_place *r = b->graph->remote;
-    struct far_options o = {.near_dir = b->options->cache_dir,
-                            .asking = b->options->mode == BUILD_ASK,
-                            .read = true,
-                            .write = b->options->mode == BUILD_RUN};
-    struct str url = setting(b, "PAWL_REMOTE");
-    if (!url.n && r) {
-        o.url = graph_text(b->graph, r->url);
-        o.region = graph_text(b->graph, r->region);
-        o.endpoint = graph_text(b->graph, r->endpoint);
-        o.profile = graph_text(b->graph, r->profile);
-        o.path_style = r->path_style;
-    } else if (url.n) {
-        o.url = url;
+    *to = text.n ? text : *to;
+}
+
+bool remote_options(const struct graph *g, char *const *environment, struct far_options *out)
+{
+    const struct graph_remote_place *r = g->remote;
+    struct str url = setting(environment, "PAWL_REMOTE");
+    if (str_eq(url, STR("off")) || (!url.n && !r))
+        return false;
+    out->url = url;
+    if (!url.n) {
+        out->url = graph_text(g, r->url);
+        out->region = graph_text(g, r->region);
+        out->endpoint = graph_text(g, r->endpoint);
+        out->profile = graph_text(g, r->profile);
+        out->path_style = r->path_style;
     }
-    struct str region = setting(b, "PAWL_REMOTE_REGION"),
-               endpoint = setting(b, "PAWL_REMOTE_ENDPOINT"),
-               profile = setting(b, "PAWL_REMOTE_PROFILE"),
-               path_style = setting(b, "PAWL_REMOTE_PATH_STYLE");
-    o.region = region.n ? region : o.region;
-    o.endpoint = endpoint.n ? endpoint : o.endpoint;
-    o.profile = profile.n ? profile : o.profile;
-    o.path_style = path_style.n ? str_eq(path_style, STR("true")) : o.path_style;
-    return o;
+    prefer(&out->region, setting(environment, "PAWL_REMOTE_REGION"));
+    prefer(&out->endpoint, setting(environment, "PAWL_REMOTE_ENDPOINT"));
+    prefer(&out->profile, setting(environment, "PAWL_REMOTE_PROFILE"));
+    struct str path_style = setting(environment, "PAWL_REMOTE_PATH_STYLE");
+    out->path_style = path_style.n ? str_eq(path_style, STR("true")) : out->path_style;
+    struct str name = graph_text(g, g->name);
+    struct digest hint = digest_of(name.s, name.n);
+    memcpy(out->hint, hint.b, sizeof out->hint);
+    return true;
 }
 
 static void on_workers(void *context, int fd, short revents)
@@ -127,15 +128,14 @@ static bool has_queue(struct remote *r)
 
 void remote_open(struct building *b)
 {
-    struct str url = setting(b, "PAWL_REMOTE");
-    if (b->options->no_remote || !b->cache || str_eq(url, STR("off"))
-        || (!url.n && !b->graph->remote)) {
+    struct far_options o = {.near_dir = b->options->cache_dir,
+                            .asking = b->options->mode == BUILD_ASK,
+                            .read = true,
+                            .write = b->options->mode == BUILD_RUN};
+    if (b->options->no_remote || !b->cache
+        || !remote_options(b->graph, b->options->environment, &o)) {
         return;
     }
-    struct far_options o = options_of(b);
-    struct digest hint =
-        digest_of(graph_text(b->graph, b->graph->name).s, graph_text(b->graph, b->graph->name).n);
-    memcpy(o.hint, hint.b, sizeof o.hint);
     struct arena scratch = {0};
     struct diags notes;
     diags_init(&notes, &scratch);

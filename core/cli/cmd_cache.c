@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* Looking after the cache: ls, gc, check. Needs no Pipelinefile. */
+/* Looking after the local cache: ls, gc, check. Needs no Pipelinefile. */
 #include "cache/cache.h"
+#include "core/cli/cache_text.h"
 #include "core/cli/commands.h"
 #include "core/cli/session.h"
 
 #include <errno.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 struct cache_session {
@@ -32,55 +32,11 @@ static bool cache_session_open(struct cache_session *s)
 
 /* ---- ls ---- */
 
-static void put_output_names(struct buf *b, const struct record *r)
-{
-    for (uint32_t i = 0; i < r->output_count; i++) {
-        buf_put_str(b, i ? STR(" ") : STR(""));
-        str_put_visible(b, r->outputs[i].path);
-    }
-}
-
-static void put_entry_json(struct buf *b, const struct cache_entry *e)
-{
-    const struct record *r = e->record;
-    buf_put_str(b, STR("{\"fingerprint\":\""));
-    digest_put_hex(b, &r->fingerprint);
-    buf_printf(
-        b, "\",\"made_ms\":%lld,\"duration_ms\":%lld,\"bytes\":%llu,\"complete\":%s,\"outputs\":[",
-        (long long)r->success_ms, (long long)r->duration_ms, (unsigned long long)e->bytes,
-        e->complete ? "true" : "false");
-    for (uint32_t i = 0; i < r->output_count; i++) {
-        buf_put_str(b, i ? STR(",") : STR(""));
-        str_put_json(b, r->outputs[i].path);
-    }
-    buf_put_str(b, STR("]}\n"));
-}
-
 static void print_entry(void *context, const struct cache_entry *e)
 {
     struct cache_session *s = context;
-    const struct record *r = e->record;
     struct buf *b = &s->out;
-    if (s->opts->json) {
-        put_entry_json(b, e);
-    } else {
-        time_t seconds = (time_t)(r->success_ms / 1000);
-        struct tm tm;
-        char when[32] = "";
-        if (localtime_r(&seconds, &tm))
-            (void)strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", &tm);
-        struct buf hex;
-        buf_init(&hex, 128);
-        digest_put_hex(&hex, &r->fingerprint);
-        buf_printf(b, "%.12s  %s  ", hex.s, when);
-        str_put_duration(b, r->duration_ms * 1000000);
-        buf_put_str(b, STR("  "));
-        str_put_size(b, e->bytes);
-        buf_put_str(b, e->complete ? STR("  ") : STR("  (incomplete)  "));
-        put_output_names(b, r);
-        buf_put_char(b, '\n');
-        buf_free(&hex);
-    }
+    cache_text_entry(b, e, s->opts->json);
     if (b->n > 1 << 16) {
         session_print(b);
         buf_clear(b);
@@ -106,24 +62,7 @@ static int collect(struct cache_session *s)
     struct cache_gc_report r = {0};
     if (!cache_gc(s->cache, &g, &r, &s->diags))
         return EXIT_FAILED;
-    struct buf *b = &s->out;
-    if (o->json) {
-        buf_printf(
-            b,
-            "{\"records_before\":%llu,\"records_after\":%llu,\"bytes_before\":%llu,\"bytes_after\":%llu,"
-            "\"bytes_freed\":%llu,\"bytes_condemned\":%llu}\n",
-            (unsigned long long)r.records_before, (unsigned long long)r.records_after,
-            (unsigned long long)r.bytes_before, (unsigned long long)r.bytes_after,
-            (unsigned long long)r.bytes_freed, (unsigned long long)r.bytes_condemned);
-        return EXIT_DONE;
-    }
-    buf_printf(b, "%sresults: %llu of %llu kept\n", o->dry_run ? "would be: " : "",
-               (unsigned long long)r.records_after, (unsigned long long)r.records_before);
-    buf_put_str(b, STR("freed: "));
-    str_put_size(b, r.bytes_freed);
-    buf_put_str(b, STR(" now, "));
-    str_put_size(b, r.bytes_condemned);
-    buf_put_str(b, STR(" announced, to be deleted a day later (--now: at once)\n"));
+    cache_text_gc(&s->out, &r, o);
     return EXIT_DONE;
 }
 
@@ -133,26 +72,7 @@ static int check(struct cache_session *s)
 {
     struct cache_check_report r = {0};
     bool sound = cache_check(s->cache, &r, &s->diags);
-    struct buf *b = &s->out;
-    if (s->opts->json) {
-        buf_printf(
-            b,
-            "{\"sound\":%s,\"segments\":%llu,\"bad_segments\":%llu,\"packs\":%llu,\"bad_packs\":%llu,"
-            "\"objects\":%llu,\"bad_objects\":%llu,\"records\":%llu,\"records_without_bytes\":%llu}\n",
-            sound ? "true" : "false", (unsigned long long)r.segments,
-            (unsigned long long)r.bad_segments, (unsigned long long)r.packs,
-            (unsigned long long)r.bad_packs, (unsigned long long)r.objects,
-            (unsigned long long)r.bad_objects, (unsigned long long)r.records,
-            (unsigned long long)r.records_without_bytes);
-    } else {
-        buf_printf(
-            b,
-            "%s: %llu results, %llu objects in %llu packs, %llu segments; damaged: %llu objects, %llu packs, %llu segments\n",
-            sound ? "sound" : "damaged", (unsigned long long)r.records,
-            (unsigned long long)r.objects, (unsigned long long)r.packs,
-            (unsigned long long)r.segments, (unsigned long long)r.bad_objects,
-            (unsigned long long)r.bad_packs, (unsigned long long)r.bad_segments);
-    }
+    cache_text_check(&s->out, &r, sound, s->opts->json);
     return sound ? EXIT_DONE : EXIT_FAILED;
 }
 
@@ -164,15 +84,11 @@ static int run(struct cache_session *s)
                                             : str_eq(what, STR("gc"))    ? collect
                                             : str_eq(what, STR("check")) ? check
                                                                          : NULL;
-    if (str_eq(what, STR("push")) || str_eq(what, STR("pull"))) {
-        diag_error(&s->diags, "not-supported", SPAN_NONE,
-                   "'pawl cache %.*s' needs a remote cache, which is not supported yet",
-                   STR_ARG(what));
-        return EXIT_WRONG;
-    }
+    if (str_eq(what, STR("push")) || str_eq(what, STR("pull")) || (action && o->remote))
+        return cmd_cache_remote(o, what);
     if (!action) {
-        struct diag *e =
-            diag_error(&s->diags, "usage", SPAN_NONE, "'pawl cache' wants one of ls, gc, check");
+        struct diag *e = diag_error(&s->diags, "usage", SPAN_NONE,
+                                    "'pawl cache' wants one of ls, gc, check, push, pull");
         diag_help(&s->diags, e, "'pawl cache --help' says more");
         return EXIT_WRONG;
     }

@@ -14,6 +14,8 @@ int cmd_diff(const struct opts *o);
 int cmd_metrics(const struct opts *o);
 int cmd_clean(const struct opts *o);
 int cmd_cache(const struct opts *o);
+/* What concerns the remote cache: push, pull; ls, gc and check with --remote. Wants a Pipelinefile. */
+int cmd_cache_remote(const struct opts *o, struct str what);
 int cmd_check(const struct opts *o);
 int cmd_fmt(const struct opts *o);
 int cmd_init(const struct opts *o);

@@ -33,7 +33,7 @@ static const struct command_row commands[COMMAND_COUNT] = {
     [COMMAND_RESTORE] = {"restore", "[TARGET…]",
                          "put cached outputs in place without running anything"},
     [COMMAND_CLEAN] = {"clean", "[TARGET…]", "remove outputs"},
-    [COMMAND_CACHE] = {"cache", "ls|gc|check", "look after the cache"},
+    [COMMAND_CACHE] = {"cache", "ls|gc|check|push|pull", "look after the cache"},
     [COMMAND_CHECK] = {"check", "", "check the Pipelinefile"},
     [COMMAND_FMT] = {"fmt", "[FILE…|-]", "lay Pipelinefiles out in place"},
     [COMMAND_INIT] = {"init", "", "begin a Pipelinefile here"},
@@ -64,6 +64,7 @@ enum option_id {
     O_AGE,
     O_SIZE,
     O_NOW,
+    O_REMOTE,
     O_HELP,
     O_VERSION,
 };
@@ -107,6 +108,7 @@ static const struct option_row options[] = {
     {O_AGE, 0, "age", "DURATION", FOR(CACHE), "gc: let go what was not used for so long (30d)"},
     {O_SIZE, 0, "size", "SIZE", FOR(CACHE), "gc: then the least worth first, until the rest fits"},
     {O_NOW, 0, "now", NULL, FOR(CACHE), "gc: delete at once; builds that are running may miss"},
+    {O_REMOTE, 0, "remote", NULL, FOR(CACHE), "ls, gc, check: of the remote cache"},
     {O_HELP, 'h', "help", NULL, ALL, "this text"},
     {O_VERSION, 0, "version", NULL, ALL, "the version"},
 };
@@ -201,6 +203,7 @@ static bool take_text(struct parsing *p, enum option_id id, struct str text)
     case O_JSON:
     case O_CHECK:
     case O_NOW:
+    case O_REMOTE:
     case O_HELP:
     case O_VERSION: break;
     }
@@ -220,6 +223,7 @@ static void take_flag(struct opts *o, enum option_id id)
     case O_JSON: o->json = true; break;
     case O_CHECK: o->check = true; break;
     case O_NOW: o->now = true; break;
+    case O_REMOTE: o->remote = true; break;
     case O_HELP: o->help = true; break;
     case O_VERSION: o->version = true; break;
     case O_FILE:

@@ -42,7 +42,7 @@ struct opts {
     int64_t age_ns, max_bytes; /* cache gc; -1: not given */
     enum progress progress;
     bool named; /* a command was named */
-    bool dry_run, verbose, quiet, explain, no_cache, no_remote, watch, json, check, now, help,
+    bool dry_run, verbose, quiet, explain, no_cache, no_remote, watch, json, check, now, remote, help,
         version;
 };
 

@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT */
+/* Lines for people and for programs. */
+#include "core/cli/cache_text.h"
+
+#include <time.h>
+
+static void put_output_names(struct buf *b, const struct record *r)
+{
+    for (uint32_t i = 0; i < r->output_count; i++) {
+        buf_put_str(b, i ? STR(" ") : STR(""));
+        str_put_visible(b, r->outputs[i].path);
+    }
+}
+
+static void put_entry_json(struct buf *b, const struct cache_entry *e)
+{
+    const struct record *r = e->record;
+    buf_put_str(b, STR("{\"fingerprint\":\""));
+    digest_put_hex(b, &r->fingerprint);
+    buf_printf(
+        b, "\",\"made_ms\":%lld,\"duration_ms\":%lld,\"bytes\":%llu,\"complete\":%s,\"outputs\":[",
+        (long long)r->success_ms, (long long)r->duration_ms, (unsigned long long)e->bytes,
+        e->complete ? "true" : "false");
+    for (uint32_t i = 0; i < r->output_count; i++) {
+        buf_put_str(b, i ? STR(",") : STR(""));
+        str_put_json(b, r->outputs[i].path);
+    }
+    buf_put_str(b, STR("]}\n"));
+}
+
+void cache_text_entry(struct buf *b, const struct cache_entry *e, bool json)
+{
+    const struct record *r = e->record;
+    if (json) {
+        put_entry_json(b, e);
+    } else {
+        time_t seconds = (time_t)(r->success_ms / 1000);
+        struct tm tm;
+        char when[32] = "";
+        if (localtime_r(&seconds, &tm))
+            (void)strftime(when, sizeof when, "%Y-%m-%d %H:%M:%S", &tm);
+        struct buf hex;
+        buf_init(&hex, 128);
+        digest_put_hex(&hex, &r->fingerprint);
+        buf_printf(b, "%.12s  %s  ", hex.s, when);
+        str_put_duration(b, r->duration_ms * 1000000);
+        buf_put_str(b, STR("  "));
+        str_put_size(b, e->bytes);
+        buf_put_str(b, e->complete ? STR("  ") : STR("  (incomplete)  "));
+        put_output_names(b, r);
+        buf_put_char(b, '\n');
+        buf_free(&hex);
+    }
+}
+
+void cache_text_gc(struct buf *b, const struct cache_gc_report *report, const struct opts *o)
+{
+    if (o->json) {
+        buf_printf(
+            b,
+            "{\"records_before\":%llu,\"records_after\":%llu,\"bytes_before\":%llu,\"bytes_after\":%llu,"
+            "\"bytes_freed\":%llu,\"bytes_condemned\":%llu}\n",
+            (unsigned long long)report->records_before, (unsigned long long)report->records_after,
+            (unsigned long long)report->bytes_before, (unsigned long long)report->bytes_after,
+            (unsigned long long)report->bytes_freed, (unsigned long long)report->bytes_condemned);
+        return;
+    }
+    buf_printf(b, "%sresults: %llu of %llu kept\n", o->dry_run ? "would be: " : "",
+               (unsigned long long)report->records_after,
+               (unsigned long long)report->records_before);
+    buf_put_str(b, STR("freed: "));
+    str_put_size(b, report->bytes_freed);
+    buf_put_str(b, STR(" now, "));
+    str_put_size(b, report->bytes_condemned);
+    buf_put_str(b, STR(" announced, to be deleted a day later (--now: at once)\n"));
+}
+
+void cache_text_check(struct buf *b, const struct cache_check_report *report, bool sound, bool json)
+{
+    if (json) {
+        buf_printf(
+            b,
+            "{\"sound\":%s,\"segments\":%llu,\"bad_segments\":%llu,\"packs\":%llu,\"bad_packs\":%llu,"
+            "\"objects\":%llu,\"bad_objects\":%llu,\"records\":%llu,\"records_without_bytes\":%llu}\n",
+            sound ? "true" : "false", (unsigned long long)report->segments,
+            (unsigned long long)report->bad_segments, (unsigned long long)report->packs,
+            (unsigned long long)report->bad_packs, (unsigned long long)report->objects,
+            (unsigned long long)report->bad_objects, (unsigned long long)report->records,
+            (unsigned long long)report->records_without_bytes);
+    } else {
+        buf_printf(
+            b,
+            "%s: %llu results, %llu objects in %llu packs, %llu segments; damaged: %llu objects, %llu packs, %llu segments\n",
+            sound ? "sound" : "damaged", (unsigned long long)report->records,
+            (unsigned long long)report->objects, (unsigned long long)report->packs,
+            (unsigned long long)report->segments, (unsigned long long)report->bad_objects,
+            (unsigned long long)report->bad_packs, (unsigned long long)report->bad_segments);
+    }
+}

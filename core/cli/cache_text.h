@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: MIT */
+/* What 'pawl cache' prints, of the local cache and of a remote one alike. */
+#pragma once
+
+#include "cache/cache.h"
+#include "core/cli/opts.h"
+
+void cache_text_entry(struct buf *b, const struct cache_entry *e, bool json);
+void cache_text_gc(struct buf *b, const struct cache_gc_report *report, const struct opts *o);
+void cache_text_check(struct buf *b, const struct cache_check_report *report, bool sound,
+                      bool json);

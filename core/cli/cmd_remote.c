@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: MIT */
+/* The remote cache by hand: push, pull; ls, gc and check of what lies there. */
+#include "cache/far.h"
+#include "core/cli/cache_text.h"
+#include "core/cli/commands.h"
+#include "core/cli/session.h"
+#include "core/remote.h"
+
+#include <string.h>
+#include <unistd.h>
+
+struct remote_session {
+    struct session session;
+    struct far_options options;
+    struct far *far;
+    struct buf out;
+    VEC(struct digest) fingerprints;
+    struct table seen;
+};
+
+static bool remote_session_open(struct remote_session *s)
+{
+    struct session *x = &s->session;
+    s->options =
+        (struct far_options){.near_dir = session_cache_dir(x), .read = true, .write = true};
+    if (!s->options.near_dir.n)
+        return false;
+    if (!remote_options(&x->pipeline.graph, environ, &s->options)) {
+        struct diag *e = diag_error(&x->diags, "no-remote", SPAN_NONE, "there is no remote cache");
+        diag_help(&x->diags, e,
+                  "say 'remote \"s3://bucket/prefix\"' in the Pipelinefile, or set PAWL_REMOTE");
+        return false;
+    }
+    s->far = far_open(&s->options, &x->diags);
+    return s->far != NULL;
+}
+
+static bool is_ours(const struct remote_session *s, const struct record *r)
+{
+    return memcmp(r->hint, s->options.hint, sizeof r->hint) == 0;
+}
+
+/* The step that makes it lets it out. What no step makes any more stays. */
+static bool may_go(struct remote_session *s, const struct record *r)
+{
+    const struct graph *g = &s->session.pipeline.graph;
+    file_id f = r->output_count ? graph_find_file(g, r->outputs[0].path) : (file_id){GRAPH_NONE};
+    uint32_t producer = f.i != GRAPH_NONE ? graph_file(g, f)->producer : GRAPH_NONE;
+    if (producer == GRAPH_NONE)
+        return false;
+    const struct graph_step *step = &g->steps[producer];
+    return !(step->flags & GRAPH_STEP_CACHE_OFF)
+           && (step->remote == GRAPH_REMOTE_WRITE || step->remote == GRAPH_REMOTE_READ_WRITE);
+}
+
+static void want(struct remote_session *s, const struct digest *fingerprint)
+{
+    bool is_new;
+    table_add(&s->seen, (struct str){(const char *)fingerprint->b, sizeof fingerprint->b}, &is_new);
+    if (is_new)
+        *VEC_PUSH(&s->session.arena, &s->fingerprints) = *fingerprint;
+}
+
+/* ---- push ---- */
+
+static void want_local(void *context, const struct cache_entry *e)
+{
+    struct remote_session *s = context;
+    if (e->complete && is_ours(s, e->record) && may_go(s, e->record))
+        want(s, &e->record->fingerprint);
+}
+
+static bool find_local(struct remote_session *s)
+{
+    struct diags *d = &s->session.diags;
+    struct cache_options near = {.dir = s->options.near_dir, .read_only = true};
+    struct cache *c = cache_open(&near, d);
+    bool ok = c && cache_list(c, want_local, s, d);
+    cache_close(c, d);
+    return ok;
+}
+
+static int push(struct remote_session *s)
+{
+    struct digest *queue;
+    struct far_pushed pushed;
+    const struct far_place *place = far_place_of(s->far);
+    uint32_t queued = far_queue_read(place, &s->session.arena, &queue);
+    for (uint32_t i = 0; i < queued; i++)
+        want(s, &queue[i]);
+    if (!find_local(s))
+        return EXIT_FAILED;
+    far_push(s->far, s->fingerprints.at, s->fingerprints.n, INT64_MAX, &pushed, &s->session.diags);
+    if (pushed.whole)
+        (void)!far_queue_drop(place, queue, queued);
+    if (s->session.opts->json)
+        buf_printf(&s->out, "{\"pushed\":%u,\"known\":%u,\"whole\":%s}\n", pushed.results,
+                   pushed.known, pushed.whole ? "true" : "false");
+    else
+        buf_printf(&s->out, "pushed: %u results; %u were there\n", pushed.results, pushed.known);
+    return pushed.whole ? EXIT_DONE : EXIT_FAILED;
+}
+
+/* ---- pull ---- */
+
+static bool want_far(void *context, const struct far_hit *h)
+{
+    struct remote_session *s = context;
+    if (is_ours(s, &h->record))
+        want(s, &h->record.fingerprint);
+    return true;
+}
+
+static int pull(struct remote_session *s)
+{
+    struct session *x = &s->session;
+    if (!far_each(s->far, want_far, s, &x->diags))
+        return EXIT_FAILED;
+    struct far_want *wants = ARENA_ARRAY(&x->arena, struct far_want, s->fingerprints.n + 1);
+    uint32_t count = 0, here = 0;
+    for (uint32_t i = 0; i < s->fingerprints.n; i++) {
+        struct far_hit *hits;
+        if (far_lookup(s->far, &x->arena, &s->fingerprints.at[i], INT64_MIN, &hits, &x->diags) > 0)
+            wants[count++].hit = &hits[0];
+    }
+    far_fetch(s->far, wants, count, INT64_MAX, &x->arena, &x->diags);
+    for (uint32_t i = 0; i < count; i++)
+        here += wants[i].here;
+    if (x->opts->json)
+        buf_printf(&s->out, "{\"here\":%u,\"missing\":%u}\n", here, count - here);
+    else
+        buf_printf(&s->out, "here: %u of %u results\n", here, count);
+    return here == count ? EXIT_DONE : EXIT_FAILED;
+}
+
+/* ---- looking after it ---- */
+
+static bool print_hit(void *context, const struct far_hit *h)
+{
+    struct remote_session *s = context;
+    struct cache_entry e = {.record = &h->record, .complete = true};
+    for (uint32_t i = 0; i < h->record.output_count; i++)
+        e.bytes += h->record.outputs[i].ref.kind == REF_TREE ? 0 : h->record.outputs[i].ref.size;
+    for (uint32_t i = 0; i < h->places.count; i++) {
+        const struct pack_place *p = &h->places.at[i];
+        bool again = i > 0 && ref_eq(&p->root, &h->places.at[i - 1].root);
+        for (uint32_t k = 0; k < p->run_count && p->root.kind == REF_TREE && !again; k++)
+            e.bytes += p->runs[k].length;
+    }
+    cache_text_entry(&s->out, &e, s->session.opts->json);
+    return !s->out.full;
+}
+
+static int list(struct remote_session *s)
+{
+    return far_each(s->far, print_hit, s, &s->session.diags) ? EXIT_DONE : EXIT_FAILED;
+}
+
+static int collect(struct remote_session *s)
+{
+    const struct opts *o = s->session.opts;
+    struct cache_gc_options g = {.keep_ms = o->age_ns >= 0 ? o->age_ns / 1000000 : 0,
+                                 .max_bytes = o->max_bytes >= 0 ? (uint64_t)o->max_bytes : 0,
+                                 .dry_run = o->dry_run};
+    struct cache_gc_report r;
+    if (o->now) {
+        struct diag *e = diag_error(&s->session.diags, "usage", SPAN_NONE,
+                                    "'--now' is for the local cache alone");
+        diag_help(&s->session.diags, e,
+                  "others may be building: what is let go is deleted a day later");
+        return EXIT_WRONG;
+    }
+    if (!far_gc(s->far, &g, &r, &s->session.diags))
+        return EXIT_FAILED;
+    cache_text_gc(&s->out, &r, o);
+    return EXIT_DONE;
+}
+
+static int check(struct remote_session *s)
+{
+    struct cache_check_report r;
+    bool sound = far_check(s->far, &r, &s->session.diags);
+    cache_text_check(&s->out, &r, sound, s->session.opts->json);
+    return sound ? EXIT_DONE : EXIT_FAILED;
+}
+
+int cmd_cache_remote(const struct opts *o, struct str what)
+{
+    static const struct {
+        const char *name;
+        int (*run)(struct remote_session *s);
+    } actions[] = {{"push", push}, {"pull", pull}, {"ls", list}, {"gc", collect}, {"check", check}};
+    struct remote_session s = {0};
+    buf_init(&s.out, BUF_TEXT_LIMIT);
+    int code = session_open(&s.session, o, SESSION_ASK);
+    table_init(&s.seen, &s.session.arena);
+    if (code == EXIT_DONE && !remote_session_open(&s))
+        code = EXIT_WRONG;
+    for (size_t i = 0; code == EXIT_DONE && i < sizeof actions / sizeof actions[0]; i++) {
+        if (str_eq(what, str_from(actions[i].name))) {
+            code = actions[i].run(&s);
+            break;
+        }
+    }
+    far_close(s.far);
+    session_print(&s.out);
+    buf_free(&s.out);
+    return session_close(&s.session, code);
+}
