@@ -434,6 +434,11 @@ void execute_start(struct task *t)
 {
     struct building *b = t->building;
     const struct graph_step *s = graph_step(b->graph, t->step);
+    if (t->attempt == 0 && look_is_outdated(t)) {
+        give_back(t);
+        look_anew(t);
+        return;
+    }
     life_set(b, t->step, LIFE_RUNNING);
     t->attempt++;
     if (s->command_kind == GRAPH_COMMAND_FAIL) {

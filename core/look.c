@@ -8,6 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define FRESH_NS INT64_C(100000000) /* younger than this, what was seen is not looked at again */
+
 /* What a part of looking says. */
 enum looked {
     LOOKED_ON,   /* go on with the next part */
@@ -562,7 +564,8 @@ static void restore_log(struct restoring *r)
     struct buf log;
     buf_init(&log, JOB_LOG_LIMIT + JOB_LOG_TAIL);
     const struct ref *ref = &r->hit->record.log;
-    if (ref->kind != REF_NONE && cache_read(r->cache, r->hit, ref, JOB_LOG_LIMIT + JOB_LOG_TAIL, &log, &r->notes)
+    if (ref->kind != REF_NONE
+        && cache_read(r->cache, r->hit, ref, JOB_LOG_LIMIT + JOB_LOG_TAIL, &log, &r->notes)
         && file_make_parents(r->root, r->log_path, 0700)) {
         (void)!file_write(r->root, r->log_path, buf_str(&log), 0600, false);
     } else {
@@ -793,6 +796,37 @@ static struct str maker_of_pending(const struct graph *g, const struct graph_ste
     return graph_text(g, maker == GRAPH_NONE ? s->base : g->steps[maker].name);
 }
 
+/* What was seen when the build began may be hours old. True if an input is something else now. */
+static bool refresh(struct building *b, const struct graph_step *s)
+{
+    bool changed = false;
+    for (uint32_t i = 0; i < s->inputs.n; i++) {
+        uint32_t input = build_file_number(b, b->graph->inputs[s->inputs.first + i].file);
+        changed = observe_refresh(b->observe, input) || changed;
+    }
+    for (uint32_t i = 0; i < s->outputs.n; i++) {
+        uint32_t output = build_file_number(b, b->graph->outputs[s->outputs.first + i].file);
+        (void)observe_refresh(b->observe, output);
+    }
+    return changed;
+}
+
+bool look_is_outdated(struct task *t)
+{
+    struct building *b = t->building;
+    return !t->looked_twice && refresh(b, graph_step(b->graph, t->step));
+}
+
+void look_anew(struct task *t)
+{
+    t->looked_twice = true;
+    life_set(t->building, t->step, LIFE_LOOKING);
+    t->stage = LOOK_INPUTS;
+    t->reason = STR("");
+    t->change_count = t->hit_count = t->hit_next = 0;
+    look_again(t);
+}
+
 void look_at(struct building *b, step_id s)
 {
     struct str cause;
@@ -813,6 +847,8 @@ void look_at(struct building *b, step_id s)
         }
         return;
     }
+    if (b->options->mode == BUILD_RUN && time_now_ns() - b->started_ns > FRESH_NS)
+        (void)refresh(b, graph_step(b->graph, s));
     if (look_quickly(b, s))
         return;
     life_set(b, s, LIFE_LOOKING);

@@ -270,6 +270,18 @@ void observe_forget_tree(struct observe *o, uint32_t number)
     observe_forget(o, number);
 }
 
+bool observe_refresh(struct observe *o, uint32_t number)
+{
+    const struct observed *x = &o->all.at[number];
+    if (x->status == OBSERVE_UNSEEN || x->status == OBSERVE_HASHING || x->ref.kind == REF_TREE)
+        return false;
+    struct file_sig now = file_stat(o->with.root, x->path, true);
+    if (file_sig_eq(&now, &x->sig))
+        return false;
+    observe_forget(o, number);
+    return true;
+}
+
 bool observe_is_untouched(struct observe *o, uint32_t number)
 {
     const struct observed *x = observe_look(o, number);
