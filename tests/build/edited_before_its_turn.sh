@@ -14,7 +14,7 @@ step late {
     run "cat {{a}} {{c}} > {{o}}; echo late >> log"
 }
 step queued {
-    in  s = "src"
+    in  s = "src", "big"
     code c = "code"
     out o = "queued"
     run "cat {{c}} > {{o}}; echo queued >> log"
@@ -27,6 +27,7 @@ step untouched {
 }
 END
 echo 1 >src
+truncate -s 64M big # its hashing lets the slow step begin first
 echo 1 >code
 echo 1 >other
 touch edited
@@ -34,6 +35,7 @@ build -j1
 expect ran=4
 rm edited begun log
 echo 2 >src
+touch big
 (
     while [ ! -e begun ]; do sleep 0.02; done
     sleep 0.15
