@@ -64,6 +64,7 @@ struct exchange {
     int64_t deadline_ms; /* a time */
     uint32_t attempts_limit;
     enum http_end failed; /* why a callback ended the attempt; HTTP_ANSWERED: it did not */
+    bool head_whole;      /* its last, blank line came */
     bool probe;           /* the one that tries an open circuit */
     char words[CURL_ERROR_SIZE];
 };
@@ -298,7 +299,9 @@ static size_t on_header(char *bytes, size_t size, size_t n, void *context)
     if (str_starts(line, STR("HTTP/"))) {
         buf_clear(&answer->head);
         answer->status = status_of(line);
+        x->head_whole = false;
     } else {
+        x->head_whole |= line.n > 0 && (line.s[0] == '\r' || line.s[0] == '\n');
         buf_put_str(&answer->head, line);
         int64_t date;
         if (line.n > 5 && strncasecmp(line.s, "date:", 5) == 0
@@ -539,11 +542,19 @@ static void attempt_begin(struct exchange *x, CURLM *multi)
     answer->trouble[0] = 0;
     x->words[0] = 0;
     x->failed = HTTP_ANSWERED;
+    x->head_whole = false;
     x->part = 0;
     x->part_at = 0;
     x->request = x->job->request;
     if (x->job->make && !x->job->make(x->job->context, &x->arena, &x->request)) {
         arena_free(&x->arena);
+        exchange_finish(x, HTTP_REFUSED);
+        return;
+    }
+    if (!str_starts(x->request.url, STR("http://"))
+        && !str_starts(x->request.url, STR("https://"))) {
+        arena_free(&x->arena);
+        say(x, "the address is not one of HTTP");
         exchange_finish(x, HTTP_REFUSED);
         return;
     }
@@ -617,8 +628,7 @@ static enum http_end end_of(CURLcode code)
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_ISSUER_ERROR: return HTTP_UNTRUSTED;
-    case CURLE_URL_MALFORMAT:
-    case CURLE_UNSUPPORTED_PROTOCOL: return HTTP_REFUSED;
+    case CURLE_URL_MALFORMAT: return HTTP_REFUSED;
     default: return HTTP_BROKEN;
     }
 }
@@ -633,9 +643,13 @@ static void say_code(struct exchange *x, CURLcode code)
 static void attempt_end(struct exchange *x, CURLM *multi, CURLcode code)
 {
     enum http_end end = x->failed != HTTP_ANSWERED ? x->failed : end_of(code);
+    bool cut = end == HTTP_ANSWERED && !x->head_whole; /* libcurl lets that pass */
+    end = cut ? HTTP_BROKEN : end;
     curl_multi_remove_handle(multi, x->easy);
     if (end == HTTP_TOO_LARGE) {
         say(x, "the answer is larger than it may be");
+    } else if (cut) {
+        say(x, "the answer ends within its headers");
     } else if (end != HTTP_ANSWERED && end != HTTP_STOPPED) {
         say_code(x, code);
     }
