@@ -35,7 +35,7 @@ struct settling {
 static bool hash_output(struct settling *s, struct settled_output *o)
 {
     struct diags *d = &s->task->diags;
-    o->hashed_ns = time_now_ns();
+    o->hashed_ns = observe_hashing_begins(s->root, o->path);
     if (!object_digest(s->root, o->path, &o->seen, d))
         return false;
     o->sig = file_stat(s->root, o->path, true);
