@@ -462,6 +462,17 @@ static int64_t expire_ms(const struct graph_step *s)
     return s->expire_ns == 0 ? 0 : s->expire_ns < 1000000 ? 1 : s->expire_ns / 1000000;
 }
 
+/* When a step without outputs failed with what it sees now, after a success with the same; 0: it did not. */
+static int64_t failure_ms(struct task *t)
+{
+    struct building *b = t->building;
+    const struct graph_step *s = graph_step(b->graph, t->step);
+    const struct state_step *named = state_find_step(b->state, graph_text(b->graph, s->name));
+    bool failed = s->outputs.n == 0 && named && named->outcome == STATE_FAILED
+                  && named->record.n == 0 && digest_eq(&named->fingerprint, &t->fingerprint);
+    return failed ? named->success_ms : 0;
+}
+
 static enum looked look_outputs(struct task *t)
 {
     struct building *b = t->building;
@@ -486,7 +497,8 @@ static enum looked look_outputs(struct task *t)
             return LOOKED_WAIT;
     }
     struct plan p = plan_decide(&t->arena, &f);
-    t->reason = p.reason;
+    t->reason =
+        p.verdict == PLAN_LOOKUP && failure_ms(t) ? STR("it failed the last time") : p.reason;
     switch (p.verdict) {
     case PLAN_UP_TO_DATE: end_up_to_date(t, &t->last_record, false); return LOOKED_OVER;
     case PLAN_LOOKUP: return LOOKED_ON;
@@ -539,6 +551,9 @@ static enum looked look_cache(struct task *t)
     l->fingerprint = t->fingerprint;
     l->not_before_ms =
         plan_not_before_ms(time_now_ns() / 1000000, expire_ms(graph_step(b->graph, t->step)));
+    int64_t failed_ms = failure_ms(t);
+    if (failed_ms > l->not_before_ms && failed_ms > 0)
+        l->not_before_ms = failed_ms;
     diags_init(&l->notes, &l->notes_arena);
     t->awaited = 1;
     workers_submit(b->workers, &l->work);
