@@ -10,10 +10,12 @@
 #include <ctype.h>
 #include <curl/curl.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 #include <sys/random.h>
+#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,12 +29,16 @@ enum {
     POLL_LIMIT_MS = 1000,
     BREAKER_DOUBLINGS = 4,
     TRANSFER_BYTES = 256 << 10,
+    SOCKETS_TRACKED = 64,
+    NAMES_KEPT = 256, /* of answers */
 };
 
 /* A multi handle is one thread's while it is out of the pool; in it lie the kept connections. */
 struct line {
     CURLM *multi;
     struct line *next;
+    int sockets[SOCKETS_TRACKED];
+    uint32_t socket_count;
 };
 
 struct http {
@@ -44,6 +50,8 @@ struct http {
     uint32_t opened;     /* times in a row */
     int64_t open_until_ms;
     struct http_count count;
+    uint64_t names[NAMES_KEPT]; /* hashes of the last answers' own names */
+    uint32_t name_at;
 };
 
 enum phase { PHASE_WAITING, PHASE_RUNNING, PHASE_ENDED };
@@ -64,6 +72,7 @@ struct exchange {
     int64_t deadline_ms; /* a time */
     uint32_t attempts_limit;
     enum http_end failed; /* why a callback ended the attempt; HTTP_ANSWERED: it did not */
+    bool head_whole;      /* its last, blank line came */
     bool probe;           /* the one that tries an open circuit */
     char words[CURL_ERROR_SIZE];
 };
@@ -151,6 +160,41 @@ static void line_return(struct http *h, struct line *line)
     line->next = h->lines;
     h->lines = line;
     guard_leave(h->guard);
+}
+
+/* Sockets are made here so that no job inherits one, and so that kept ones can be looked at. */
+static curl_socket_t on_open(void *context, curlsocktype purpose, struct curl_sockaddr *address)
+{
+    struct line *line = context;
+    (void)purpose;
+    int fd = socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+    if (fd >= 0 && line->socket_count < SOCKETS_TRACKED) {
+        line->sockets[line->socket_count++] = fd;
+    }
+    return fd;
+}
+
+static int on_close(void *context, curl_socket_t fd)
+{
+    struct line *line = context;
+    for (uint32_t i = 0; i < line->socket_count; i++) {
+        if (line->sockets[i] == fd) {
+            line->sockets[i] = line->sockets[--line->socket_count];
+            break;
+        }
+    }
+    return close(fd);
+}
+
+/* While nothing is asked, nothing may come: what came would be taken for the next request's answer. */
+static void line_quiet(struct line *line)
+{
+    for (uint32_t i = 0; i < line->socket_count; i++) {
+        struct pollfd p = {.fd = line->sockets[i], .events = POLLIN};
+        if (poll(&p, 1, 0) > 0) {
+            shutdown(line->sockets[i], SHUT_RDWR);
+        }
+    }
 }
 
 struct http_count http_count(struct http *h)
@@ -289,6 +333,26 @@ static uint32_t status_of(struct str line)
     return (uint32_t)status;
 }
 
+/* An answer whose own name came before is an old one, doubled on its way: all that follows on the connection
+ * would be taken for the answer to the wrong request. */
+static bool is_repeated(struct http *h, struct str line)
+{
+    static const char NAME[] = "x-amz-request-id:";
+    size_t n = sizeof NAME - 1;
+    if (line.n <= n || strncasecmp(line.s, NAME, n) != 0) {
+        return false;
+    }
+    uint64_t hash = str_hash(str_trim(str_tail(line, n)));
+    bool repeated = false;
+    guard_enter(h->guard);
+    for (size_t i = 0; i < NAMES_KEPT; i++) {
+        repeated |= h->names[i] == hash;
+    }
+    h->names[h->name_at++ % NAMES_KEPT] = hash;
+    guard_leave(h->guard);
+    return repeated;
+}
+
 static size_t on_header(char *bytes, size_t size, size_t n, void *context)
 {
     struct exchange *x = context;
@@ -298,13 +362,19 @@ static size_t on_header(char *bytes, size_t size, size_t n, void *context)
     if (str_starts(line, STR("HTTP/"))) {
         buf_clear(&answer->head);
         answer->status = status_of(line);
+        x->head_whole = false;
     } else {
+        x->head_whole |= line.n > 0 && (line.s[0] == '\r' || line.s[0] == '\n');
         buf_put_str(&answer->head, line);
         int64_t date;
         if (line.n > 5 && strncasecmp(line.s, "date:", 5) == 0
             && http_date_parse(str_trim(str_tail(line, 5)), &date)) {
             answer->date_ms = date;
         }
+    }
+    if (is_repeated(x->h, line)) {
+        x->failed = HTTP_BROKEN;
+        return 0;
     }
     if (answer->head.full) {
         x->failed = HTTP_TOO_LARGE;
@@ -529,7 +599,7 @@ static void attempt_clear(struct exchange *x)
     curl_easy_reset(x->easy);
 }
 
-static void attempt_begin(struct exchange *x, CURLM *multi)
+static void attempt_begin(struct exchange *x, struct line *line)
 {
     struct http_answer *answer = &x->job->answer;
     buf_clear(&answer->head);
@@ -539,11 +609,19 @@ static void attempt_begin(struct exchange *x, CURLM *multi)
     answer->trouble[0] = 0;
     x->words[0] = 0;
     x->failed = HTTP_ANSWERED;
+    x->head_whole = false;
     x->part = 0;
     x->part_at = 0;
     x->request = x->job->request;
     if (x->job->make && !x->job->make(x->job->context, &x->arena, &x->request)) {
         arena_free(&x->arena);
+        exchange_finish(x, HTTP_REFUSED);
+        return;
+    }
+    if (!str_starts(x->request.url, STR("http://"))
+        && !str_starts(x->request.url, STR("https://"))) {
+        arena_free(&x->arena);
+        say(x, "the address is not one of HTTP");
         exchange_finish(x, HTTP_REFUSED);
         return;
     }
@@ -554,7 +632,11 @@ static void attempt_begin(struct exchange *x, CURLM *multi)
     answer->attempts++;
     x->moved_ms = now_ms();
     x->phase = PHASE_RUNNING;
-    if (curl_multi_add_handle(multi, x->easy) != CURLM_OK) {
+    curl_easy_setopt(x->easy, CURLOPT_OPENSOCKETFUNCTION, on_open);
+    curl_easy_setopt(x->easy, CURLOPT_OPENSOCKETDATA, line);
+    curl_easy_setopt(x->easy, CURLOPT_CLOSESOCKETFUNCTION, on_close);
+    curl_easy_setopt(x->easy, CURLOPT_CLOSESOCKETDATA, line);
+    if (curl_multi_add_handle(line->multi, x->easy) != CURLM_OK) {
         attempt_clear(x);
         say(x, "the request cannot be made");
         exchange_finish(x, HTTP_REFUSED);
@@ -617,8 +699,7 @@ static enum http_end end_of(CURLcode code)
     case CURLE_PEER_FAILED_VERIFICATION:
     case CURLE_SSL_CACERT_BADFILE:
     case CURLE_SSL_ISSUER_ERROR: return HTTP_UNTRUSTED;
-    case CURLE_URL_MALFORMAT:
-    case CURLE_UNSUPPORTED_PROTOCOL: return HTTP_REFUSED;
+    case CURLE_URL_MALFORMAT: return HTTP_REFUSED;
     default: return HTTP_BROKEN;
     }
 }
@@ -633,9 +714,13 @@ static void say_code(struct exchange *x, CURLcode code)
 static void attempt_end(struct exchange *x, CURLM *multi, CURLcode code)
 {
     enum http_end end = x->failed != HTTP_ANSWERED ? x->failed : end_of(code);
+    bool cut = end == HTTP_ANSWERED && !x->head_whole; /* libcurl lets that pass */
+    end = cut ? HTTP_BROKEN : end;
     curl_multi_remove_handle(multi, x->easy);
     if (end == HTTP_TOO_LARGE) {
         say(x, "the answer is larger than it may be");
+    } else if (cut) {
+        say(x, "the answer ends within its headers");
     } else if (end != HTTP_ANSWERED && end != HTTP_STOPPED) {
         say_code(x, code);
     }
@@ -738,13 +823,16 @@ static uint32_t count_running(const struct exchange *all, uint32_t count)
     return running;
 }
 
-static void begin_due(struct exchange *all, uint32_t count, CURLM *multi)
+static void begin_due(struct exchange *all, uint32_t count, struct line *line)
 {
     uint32_t running = count_running(all, count);
+    if (running == 0) {
+        line_quiet(line);
+    }
     int64_t now = now_ms();
     for (uint32_t i = 0; i < count && running < BESIDE_LIMIT; i++) {
         if (all[i].phase == PHASE_WAITING && all[i].due_ms <= now && now < all[i].deadline_ms) {
-            attempt_begin(&all[i], multi);
+            attempt_begin(&all[i], line);
             running += all[i].phase == PHASE_RUNNING;
         }
     }
@@ -794,7 +882,7 @@ bool http_run(struct http *h, struct http_job *jobs, uint32_t count)
     }
     for (;;) {
         int running;
-        begin_due(all, count, line->multi);
+        begin_due(all, count, line);
         curl_multi_perform(line->multi, &running);
         gather_ended(line->multi);
         int wait = watch_all(all, count, line->multi);

@@ -57,7 +57,7 @@ struct operation {
     uint64_t skip;    /* of this answer, before the first byte that is still wanted */
     uint64_t part_to; /* this answer gives bytes up to here (exclusive); 0: not told */
     bool looked;      /* at this answer's headers */
-    bool full, sink_ended, changed;
+    bool sink_ended, changed;
     /* A list: what came of it. */
     struct arena *out_arena;
     struct s3_listing *listing;
@@ -160,6 +160,11 @@ static void put_query(struct operation *o, const char *name, struct str value)
     o->query[o->query_count++] = (struct aws_field){str_from(name), value};
 }
 
+static bool has_all_wanted(const struct operation *o)
+{
+    return o->want && o->taken == o->want->range.length;
+}
+
 static bool needs_range(const struct operation *o)
 {
     return o->want && (o->want->range.offset + o->taken > 0 || o->want->range.length != DEPOT_REST);
@@ -212,6 +217,9 @@ static bool make_request(void *context, struct arena *a, struct http_request *ou
 {
     struct operation *o = context;
     struct aws_keys keys = {0};
+    if (has_all_wanted(o)) {
+        return false; /* the attempt before failed behind the last byte that we want */
+    }
     o->doubtful |= o->sent && !o->judged;
     o->sent = true;
     o->judged = false;
@@ -328,8 +336,7 @@ static enum http_take take_bytes(void *context, const struct http_answer *answer
     }
     o->taken += give;
     if (o->taken == o->want->range.length && give < n - skip) {
-        o->full = true; /* the server gives more than was asked for */
-        return HTTP_TAKE_STOP;
+        return HTTP_TAKE_STOP; /* the server gives more than was asked for */
     }
     return HTTP_TAKE_MORE;
 }
@@ -562,11 +569,14 @@ static void settle_unanswered(struct operation *o, const struct http_answer *ans
 {
     struct s3_reply *reply = o->reply;
     reply->end = S3_LATER;
+    if (has_all_wanted(o)) {
+        reply->end = S3_DONE;
+        reply->trouble[0] = 0;
+        return;
+    }
     switch (answer->end) {
     case HTTP_STOPPED:
-        if (o->full) {
-            reply->end = S3_DONE;
-        } else if (o->sink_ended) {
+        if (o->sink_ended) {
             reply->end = S3_STOPPED;
             say(reply, "enough");
         } else {

@@ -177,7 +177,8 @@ static bool follow_location(struct arena *a, const struct s3_address *at, struct
     if (weaker || !may_go(at, name_of(to.domain))) {
         return false;
     }
-    bool same = str_eq(domain, out->domain) && in_host == out->in_host;
+    bool same =
+        str_eq(domain, out->domain) && in_host == out->in_host && str_eq(to.scheme, out->scheme);
     out->scheme = to.scheme;
     out->domain = domain;
     out->in_host = in_host;

@@ -27,7 +27,7 @@ static const uint16_t life_moves[] = {
                    | 1 << LIFE_WANTED,
     [LIFE_LOOKING] =
         1 << LIFE_QUEUED | 1 << LIFE_DONE | 1 << LIFE_SKIPPED | 1 << LIFE_FAILED | 1 << LIFE_WANTED,
-    [LIFE_QUEUED] = 1 << LIFE_RUNNING | 1 << LIFE_SKIPPED | 1 << LIFE_FAILED,
+    [LIFE_QUEUED] = 1 << LIFE_RUNNING | 1 << LIFE_LOOKING | 1 << LIFE_SKIPPED | 1 << LIFE_FAILED,
     [LIFE_RUNNING] = 1 << LIFE_STORING | 1 << LIFE_QUEUED | 1 << LIFE_FAILED,
     [LIFE_STORING] = 1 << LIFE_DONE | 1 << LIFE_FAILED,
     [LIFE_DONE] = 0,

@@ -70,6 +70,7 @@ struct task {
     struct arena arena;
     struct diags diags; /* what is wrong with this step; merged into the build's when it ends */
     enum look_stage stage;
+    bool looked_twice;
     uint32_t awaited; /* hashes, probes and jobs that it waits for */
 
     struct fingerprint_values values;
@@ -211,7 +212,10 @@ struct value_reader build_reader(struct task *t);
 
 /* look.c */
 void look_at(struct building *b, step_id s); /* READY → … */
-void look_again(struct task *t);             /* something that it waited for is there */
+/* QUEUED: true if an input is not what was looked at, once in a step's life; and back to LOOKING. */
+bool look_is_outdated(struct task *t);
+void look_anew(struct task *t);
+void look_again(struct task *t); /* something that it waited for is there */
 bool look_text(struct task *t, const struct gexpr *e,
                struct str *out); /* as it prints; argv: words ended by NUL */
 void look_probe_done(struct probe_life *p);

@@ -288,6 +288,12 @@ static void remember_failure(struct task *t, struct str log)
     }
     x.outcome = t->job.outcome.interrupted ? STATE_INTERRUPTED : STATE_FAILED;
     x.log_path = log;
+    bool is_gate = graph_step(b->graph, t->step)->outputs.n == 0;
+    if (is_gate && x.outcome == STATE_FAILED && digest_eq(&x.fingerprint, &t->fingerprint)) {
+        /* Its recorded success was its result: that is no more. */
+        x.record = STR_NONE;
+        x.success_ms = time_now_ns() / 1000000;
+    }
     state_put_step(b->state, name, &x);
 }
 
@@ -434,6 +440,11 @@ void execute_start(struct task *t)
 {
     struct building *b = t->building;
     const struct graph_step *s = graph_step(b->graph, t->step);
+    if (t->attempt == 0 && look_is_outdated(t)) {
+        give_back(t);
+        look_anew(t);
+        return;
+    }
     life_set(b, t->step, LIFE_RUNNING);
     t->attempt++;
     if (s->command_kind == GRAPH_COMMAND_FAIL) {

@@ -9,6 +9,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#define FRESH_NS INT64_C(100000000) /* younger than this, what was seen is not looked at again */
+
 /* What a part of looking says. */
 enum looked {
     LOOKED_ON,   /* go on with the next part */
@@ -461,6 +463,17 @@ static int64_t expire_ms(const struct graph_step *s)
     return s->expire_ns == 0 ? 0 : s->expire_ns < 1000000 ? 1 : s->expire_ns / 1000000;
 }
 
+/* When a step without outputs failed with what it sees now, after a success with the same; 0: it did not. */
+static int64_t failure_ms(struct task *t)
+{
+    struct building *b = t->building;
+    const struct graph_step *s = graph_step(b->graph, t->step);
+    const struct state_step *named = state_find_step(b->state, graph_text(b->graph, s->name));
+    bool failed = s->outputs.n == 0 && named && named->outcome == STATE_FAILED
+                  && named->record.n == 0 && digest_eq(&named->fingerprint, &t->fingerprint);
+    return failed ? named->success_ms : 0;
+}
+
 static enum looked look_outputs(struct task *t)
 {
     struct building *b = t->building;
@@ -485,7 +498,8 @@ static enum looked look_outputs(struct task *t)
             return LOOKED_WAIT;
     }
     struct plan p = plan_decide(&t->arena, &f);
-    t->reason = p.reason;
+    t->reason =
+        p.verdict == PLAN_LOOKUP && failure_ms(t) ? STR("it failed the last time") : p.reason;
     switch (p.verdict) {
     case PLAN_UP_TO_DATE: end_up_to_date(t, &t->last_record, false); return LOOKED_OVER;
     case PLAN_LOOKUP: return LOOKED_ON;
@@ -538,6 +552,9 @@ static enum looked look_cache(struct task *t)
     l->fingerprint = t->fingerprint;
     l->not_before_ms =
         plan_not_before_ms(time_now_ns() / 1000000, expire_ms(graph_step(b->graph, t->step)));
+    int64_t failed_ms = failure_ms(t);
+    if (failed_ms > l->not_before_ms && failed_ms > 0)
+        l->not_before_ms = failed_ms;
     diags_init(&l->notes, &l->notes_arena);
     t->awaited = 1;
     workers_submit(b->workers, &l->work);
@@ -563,7 +580,8 @@ static void restore_log(struct restoring *r)
     struct buf log;
     buf_init(&log, JOB_LOG_LIMIT + JOB_LOG_TAIL);
     const struct ref *ref = &r->hit->record.log;
-    if (ref->kind != REF_NONE && cache_read(r->cache, r->hit, ref, JOB_LOG_LIMIT + JOB_LOG_TAIL, &log, &r->notes)
+    if (ref->kind != REF_NONE
+        && cache_read(r->cache, r->hit, ref, JOB_LOG_LIMIT + JOB_LOG_TAIL, &log, &r->notes)
         && file_make_parents(r->root, r->log_path, 0700)) {
         (void)!file_write(r->root, r->log_path, buf_str(&log), 0600, false);
     } else {
@@ -849,6 +867,37 @@ static struct str maker_of_pending(const struct graph *g, const struct graph_ste
     return graph_text(g, maker == GRAPH_NONE ? s->base : g->steps[maker].name);
 }
 
+/* What was seen when the build began may be hours old. True if an input is something else now. */
+static bool refresh(struct building *b, const struct graph_step *s)
+{
+    bool changed = false;
+    for (uint32_t i = 0; i < s->inputs.n; i++) {
+        uint32_t input = build_file_number(b, b->graph->inputs[s->inputs.first + i].file);
+        changed = observe_refresh(b->observe, input) || changed;
+    }
+    for (uint32_t i = 0; i < s->outputs.n; i++) {
+        uint32_t output = build_file_number(b, b->graph->outputs[s->outputs.first + i].file);
+        (void)observe_refresh(b->observe, output);
+    }
+    return changed;
+}
+
+bool look_is_outdated(struct task *t)
+{
+    struct building *b = t->building;
+    return !t->looked_twice && refresh(b, graph_step(b->graph, t->step));
+}
+
+void look_anew(struct task *t)
+{
+    t->looked_twice = true;
+    life_set(t->building, t->step, LIFE_LOOKING);
+    t->stage = LOOK_INPUTS;
+    t->reason = STR("");
+    t->change_count = t->hit_count = t->hit_next = 0;
+    look_again(t);
+}
+
 void look_at(struct building *b, step_id s)
 {
     struct str cause;
@@ -869,6 +918,8 @@ void look_at(struct building *b, step_id s)
         }
         return;
     }
+    if (b->options->mode == BUILD_RUN && time_now_ns() - b->started_ns > FRESH_NS)
+        (void)refresh(b, graph_step(b->graph, s));
     if (look_quickly(b, s))
         return;
     life_set(b, s, LIFE_LOOKING);

@@ -5,6 +5,9 @@
 #include "core/base/table.h"
 
 #include <string.h>
+#include <time.h>
+
+enum { LARGE_BYTES = 16 << 20, GRAIN_NS = 10000000 };
 
 struct waiter {
     uint32_t who, next; /* next: index + 1 in the list of waiters, 0 ends */
@@ -165,12 +168,23 @@ const struct observed *observe_look(struct observe *o, uint32_t number)
     return x;
 }
 
+int64_t observe_hashing_begins(int root, struct str path)
+{
+    struct file_sig sig = file_stat(root, path, true);
+    int64_t now = time_now_ns();
+    if (!file_sig_is_dir(&sig) && sig.size >= LARGE_BYTES && file_sig_is_racy(&sig, now)) {
+        nanosleep(&(struct timespec){.tv_nsec = GRAIN_NS}, NULL);
+        now = time_now_ns();
+    }
+    return now;
+}
+
 static void hashing_run(struct work *work)
 {
     struct hashing *h = (struct hashing *)work;
     for (int attempt = 0; attempt < 3; attempt++) {
         struct file_sig before = file_stat(h->root, h->path, true);
-        h->hashed_ns = time_now_ns();
+        h->hashed_ns = observe_hashing_begins(h->root, h->path);
         h->ok = object_digest_until(h->root, h->path, h->until, &h->seen, &h->diags);
         h->sig = file_stat(h->root, h->path, true);
         /* A link or a folder above may have been turned elsewhere, which the open file does not tell. */
@@ -268,6 +282,18 @@ void observe_forget_tree(struct observe *o, uint32_t number)
         (void)VEC_PUSH(o->arena, &o->trees_at);
     o->trees_at.at[i] = ++o->count;
     observe_forget(o, number);
+}
+
+bool observe_refresh(struct observe *o, uint32_t number)
+{
+    const struct observed *x = &o->all.at[number];
+    if (x->status == OBSERVE_UNSEEN || x->status == OBSERVE_HASHING || x->ref.kind == REF_TREE)
+        return false;
+    struct file_sig now = file_stat(o->with.root, x->path, true);
+    if (file_sig_eq(&now, &x->sig))
+        return false;
+    observe_forget(o, number);
+    return true;
 }
 
 bool observe_is_untouched(struct observe *o, uint32_t number)

@@ -60,6 +60,11 @@ const struct observed *observe_want(struct observe *o, uint32_t number, uint32_t
 void observe_forget(struct observe *o, uint32_t number);
 /* The same, and all that lies below it, also what is added later. */
 void observe_forget_tree(struct observe *o, uint32_t number);
+/* The time to be noted as that when hashing began. Of a large file that was written this instant it first lets the
+ * clock's grain pass: else its signature would prove nothing, and all of it be hashed again. On any thread. */
+int64_t observe_hashing_begins(int root, struct str path);
+/* Looks again (one stat; not at what is below a folder). True if it is not what was seen: forgotten then. */
+bool observe_refresh(struct observe *o, uint32_t number);
 /* True if what is there now is provably what was hashed (one stat; folders are never proved). */
 bool observe_is_untouched(struct observe *o, uint32_t number);
 /* Known from elsewhere (just hashed by a worker at hashed_ns, or restored): kept, and put into the state. sig

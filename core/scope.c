@@ -200,7 +200,7 @@ void scope_say_unknown(const struct scope *s, struct str name, struct span at)
         } else if (str_eq(name, STR("True")) || str_eq(name, STR("False"))) {
             diag_help(e->d, x, "true and false are written small");
         } else {
-            diag_help(e->d, x, "texts and paths stand in quotes; 'let' and 'param' name values");
+            diag_help(e->d, x, "define it with 'let' or 'param'; texts and paths stand in quotes");
         }
     }
 }

@@ -35,7 +35,7 @@ struct settling {
 static bool hash_output(struct settling *s, struct settled_output *o)
 {
     struct diags *d = &s->task->diags;
-    o->hashed_ns = time_now_ns();
+    o->hashed_ns = observe_hashing_begins(s->root, o->path);
     if (!object_digest(s->root, o->path, &o->seen, d))
         return false;
     o->sig = file_stat(s->root, o->path, true);
@@ -151,7 +151,7 @@ static void take_discovered(struct task *t, const struct depfile *found, uint32_
 }
 
 /* Looks at the path anew, unless a worker is at it already. */
-static const struct observed *look_anew(struct task *t, uint32_t number)
+static const struct observed *look_once_more(struct task *t, uint32_t number)
 {
     struct building *b = t->building;
     if (observe_look(b->observe, number)->status != OBSERVE_HASHING)
@@ -202,10 +202,10 @@ static void check_inputs(struct task *t)
     for (uint32_t i = 0; i < s->inputs.n; i++) {
         uint32_t number = build_file_number(b, b->graph->inputs[s->inputs.first + i].file);
         if (!observe_is_untouched(b->observe, number))
-            (void)look_anew(t, number);
+            (void)look_once_more(t, number);
     }
     for (uint32_t i = 0; i < t->record.input_count; i++)
-        (void)look_anew(t, t->input_numbers[i]);
+        (void)look_once_more(t, t->input_numbers[i]);
     if (t->awaited == 0)
         settle_look_again(t);
 }

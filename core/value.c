@@ -265,7 +265,7 @@ void value_put_in(struct buf *b, const struct value *v, struct str cwd)
     case VALUE_DURATION: put_duration(b, v->integer); break;
     case VALUE_SIZE: put_size(b, v->integer); break;
     case VALUE_TREE: json_put(b, v->tree); break;
-    case VALUE_LATE: assert(!"a late value cannot be printed"); break;
+    case VALUE_LATE: assert(false && "a late value cannot be printed"); break;
     }
 }
 

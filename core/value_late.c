@@ -512,7 +512,7 @@ static bool force_known(const struct value_work *w, const struct value_late *lat
     case VALUE_LATE_CHOICE:
     case VALUE_LATE_PROBE: break;
     }
-    assert(!"evaluated elsewhere");
+    assert(false && "evaluated elsewhere");
     return false;
 }
 

@@ -490,6 +490,8 @@ static void help_generic(struct parse *p, struct diag *d, const struct syntax_ex
         diag_help(p->diags, d, "nothing has a ':' behind it here; blocks stand in { }");
     } else if (bad == '=' && e->step && p->seen[2].kind == ':') {
         diag_help(p->diags, d, "a parameter has a type or a default, whose type it takes");
+    } else if (bad == '{' && e->name && !e->value && p->seen[1].kind == T_STEP) {
+        diag_help(p->diags, d, "a step has a name: step NAME { … }");
     } else if (bad == '{' && e->value) {
         diag_help(p->diags, d,
                   peek(p).kind == '{'
@@ -537,6 +539,23 @@ static bool string_is_broken(const struct parse *p)
     return t.kind == T_BROKEN;
 }
 
+/* `run python3 train.py`: the shell's words without quotes. */
+static bool tell_bare_command(struct parse *p, struct lexer_token bad)
+{
+    bool after_run = p->seen[1].kind == T_RUN && p->seen[1].span.begin != p->word_at;
+    bool after_word = p->seen[2].kind == T_RUN && p->seen[1].kind == T_NAME
+                      && !(roles(bad) & (LEXER_STATEMENT | LEXER_ITEM));
+    bool opens = after_run && (bad.kind == '.' || bad.kind == '/' || bad.kind == '{');
+    if (bad.first || bad.kind == '}' || bad.kind == 0 || !(opens || after_word)) {
+        return false;
+    }
+    struct diag *d = diag_error(p->diags, "syntax", after_word ? p->seen[1].span : bad.span,
+                                "a command stands in quotes");
+    diag_help(p->diags, d, "write run \"…\", with {{…}} for values");
+    rewind_to(p, bad);
+    return true;
+}
+
 void syntax_report(struct parse *p, const struct syntax_expected *e)
 {
     if (p->stop) {
@@ -552,6 +571,9 @@ void syntax_report(struct parse *p, const struct syntax_expected *e)
     }
     bool items = e->run && !e->name;
     bool statements = e->step && !e->name;
+    if (tell_bare_command(p, bad)) {
+        return;
+    }
     if ((items || statements) && tell_at_front(p, bad, items, e)) {
         return;
     }

@@ -38,7 +38,7 @@ static void print_entry(void *context, const struct cache_entry *e)
     struct buf *b = &s->out;
     cache_text_entry(b, e, s->opts->json);
     if (b->n > 1 << 16) {
-        session_print(b);
+        (void)!session_print(b, &s->diags); /* told at the end */
         buf_clear(b);
     }
 }
@@ -108,7 +108,8 @@ int cmd_cache(const struct opts *o)
     }
     if (s.cache)
         cache_close(s.cache, &s.diags);
-    session_print(&s.out);
+    if (!session_print(&s.out, &s.diags))
+        code = EXIT_UNUSABLE;
     buf_clear(&s.out);
     diags_render(&s.diags, session_color(STDERR_FILENO), &s.out);
     (void)!file_write_all(STDERR_FILENO, s.out.s, s.out.n);

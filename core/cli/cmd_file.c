@@ -42,9 +42,9 @@ static void print_diags_json(struct session *s)
     buf_init(&b, BUF_TEXT_LIMIT);
     for (uint32_t i = 0; i < s->diags.all.n; i++)
         put_diag_json(&b, &s->diags, &s->diags.all.at[i]);
-    session_print(&b);
-    buf_free(&b);
     s->diags.all.n = 0;
+    (void)!session_print(&b, &s->diags); /* told at the end */
+    buf_free(&b);
 }
 
 int cmd_check(const struct opts *o)
@@ -59,7 +59,6 @@ int cmd_check(const struct opts *o)
         (void)!printf("%.*s: %u steps, no errors\n", STR_ARG(s.place.file),
                       s.pipeline.graph.step_count);
     }
-    (void)!fflush(stdout);
     return session_close(&s, code);
 }
 
@@ -116,7 +115,7 @@ static bool format_stream(struct formatting *f)
     if (ok && f->opts->check) {
         f->differs = f->differs || !str_eq(text, buf_str(&out));
     } else if (ok) {
-        session_print(&out);
+        ok = session_print(&out, &f->diags);
     }
     buf_free(&in);
     buf_free(&out);
@@ -267,15 +266,12 @@ static bool clean_output(struct session *s, file_id f)
 static bool clean_steps(struct session *s)
 {
     const struct graph *g = &s->pipeline.graph;
-    struct step_list list = {.arena = &s->arena};
-    if (s->opts->targets.n) {
-        if (!graph_select(g, s->opts->targets.at, s->opts->targets.n, &list, &s->diags))
-            return false;
-    }
-    uint32_t count = s->opts->targets.n ? list.n : g->step_count;
+    struct step_list steps;
+    if (!session_select(s, &steps))
+        return false;
     bool ok = true;
-    for (uint32_t i = 0; i < count; i++) {
-        const struct graph_step *step = &g->steps[s->opts->targets.n ? list.at[i].i : i];
+    for (uint32_t i = 0; i < steps.n; i++) {
+        const struct graph_step *step = graph_step(g, steps.at[i]);
         for (uint32_t k = 0; k < step->outputs.n; k++)
             ok = clean_output(s, g->outputs[step->outputs.first + k].file) && ok;
     }
@@ -288,6 +284,5 @@ int cmd_clean(const struct opts *o)
     int code = session_open(&s, o, o->dry_run ? SESSION_ASK : SESSION_CHANGE);
     if (code == EXIT_DONE && !clean_steps(&s))
         code = s.diags.errors ? EXIT_WRONG : EXIT_DONE;
-    (void)!fflush(stdout);
     return session_close(&s, code);
 }

@@ -18,25 +18,13 @@ static struct report_options report_options_of(const struct opts *o)
 
 static int print_and_close(struct session *s, struct buf *b, int code)
 {
-    session_print(b);
+    if (!session_print(b, &s->diags))
+        code = EXIT_UNUSABLE;
     buf_free(b);
     return session_close(s, code);
 }
 
 /* ---- list, graph ---- */
-
-/* The targets' steps; without targets every step. */
-static bool select_steps(struct session *s, struct step_list *out)
-{
-    const struct graph *g = &s->pipeline.graph;
-    *out = (struct step_list){.arena = &s->arena};
-    if (s->opts->targets.n)
-        return graph_select(g, s->opts->targets.at, s->opts->targets.n, out, &s->diags);
-    out->at = ARENA_ARRAY(&s->arena, step_id, g->step_count + 1);
-    for (uint32_t i = 0; i < g->step_count; i++)
-        out->at[out->n++].i = i;
-    return true;
-}
 
 int cmd_list(const struct opts *o)
 {
@@ -45,7 +33,7 @@ int cmd_list(const struct opts *o)
     struct step_list steps;
     buf_init(&b, BUF_TEXT_LIMIT);
     int code = session_open(&s, o, SESSION_ASK);
-    if (code == EXIT_DONE && !select_steps(&s, &steps))
+    if (code == EXIT_DONE && !session_select(&s, &steps))
         code = EXIT_WRONG;
     if (code == EXIT_DONE) {
         struct report_options r = report_options_of(o);
@@ -83,7 +71,7 @@ int cmd_graph(const struct opts *o)
         diag_help(&s.diags, e, "dot, mermaid, json and svg are");
         code = EXIT_WRONG;
     }
-    if (code == EXIT_DONE && !select_steps(&s, &steps))
+    if (code == EXIT_DONE && !session_select(&s, &steps))
         code = EXIT_WRONG;
     if (code == EXIT_DONE)
         draw_graph(&b, &s.pipeline.graph, mark_with_needs(&s, &steps), format);
@@ -130,7 +118,7 @@ int cmd_log(const struct opts *o)
         diag_help(&s.diags, e, "'pawl list' names them");
         code = EXIT_WRONG;
     }
-    if (code == EXIT_DONE && !select_steps(&s, &steps))
+    if (code == EXIT_DONE && !session_select(&s, &steps))
         code = EXIT_WRONG;
     for (uint32_t i = 0; code == EXIT_DONE && i < steps.n; i++)
         (void)put_step_log(&s, steps.at[i], steps.n > 1, &b);

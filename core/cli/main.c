@@ -35,35 +35,33 @@ static int dispatch(const struct opts *o)
 static int complete(const struct opts *o, struct diags *d)
 {
     struct buf b;
-    bool known = false;
+    bool known = false, shown = true;
     buf_init(&b, BUF_TEXT_LIMIT);
     if (o->targets.n == 1)
         opts_put_completion(&b, o->targets.at[0], &known);
     if (known) {
-        session_print(&b);
+        shown = session_print(&b, d);
     } else {
-        diag_help(d,
-                  diag_error(d, "usage", SPAN_NONE, "'pawl completion' wants the name of a shell"),
-                  "bash, zsh or fish");
+        struct diag *e =
+            diag_error(d, "usage", SPAN_NONE, "'pawl completion' wants the name of a shell");
+        diag_help(d, e, "bash, zsh or fish");
     }
     buf_free(&b);
-    return known ? EXIT_DONE : EXIT_WRONG;
+    return !known ? EXIT_WRONG : shown ? EXIT_DONE : EXIT_UNUSABLE;
 }
 
-static bool answer(const struct opts *o, bool has_command)
+/* --help or --version. */
+static int answer(const struct opts *o, struct diags *d)
 {
-    if (!o->help && !o->version)
-        return false;
     struct buf b;
     buf_init(&b, BUF_TEXT_LIMIT);
-    if (o->version) {
+    if (o->version)
         buf_put_str(&b, STR("pawl " PAWL_VERSION "\n"));
-    } else {
-        opts_put_help(&b, o->command, !has_command);
-    }
-    session_print(&b);
+    else
+        opts_put_help(&b, o->command, !o->named);
+    bool shown = session_print(&b, d);
     buf_free(&b);
-    return true;
+    return shown ? EXIT_DONE : EXIT_UNUSABLE;
 }
 
 /* What is opened later must not be taken for a standard stream that the caller closed. */
@@ -87,11 +85,10 @@ int main(int argc, char **argv)
     (void)signal(SIGPIPE, SIG_IGN);
     int code = EXIT_WRONG;
     if (opts_parse(argc, argv, &arena, &opts, &diags)) {
-        if (answer(&opts, opts.named)) {
-            code = EXIT_DONE;
-        } else {
+        if (opts.help || opts.version)
+            code = answer(&opts, &diags);
+        else
             code = opts.command == COMMAND_COMPLETION ? complete(&opts, &diags) : dispatch(&opts);
-        }
     }
     struct buf b;
     buf_init(&b, BUF_TEXT_LIMIT);

@@ -438,32 +438,72 @@ void opts_put_help(struct buf *b, enum command c, bool whole)
             "2 wrong command line or Pipelinefile, 3 unusable workspace, 130 interrupted.\n"));
 }
 
+/* Never compgen -W: it would expand what a file's name, and so an instance's, holds. Bash breaks words at '='. */
+static const char completion_begin[] =
+    "    local line=${COMP_LINE:0:COMP_POINT} before=${COMP_WORDS[COMP_CWORD - 1]} word words= cut=\n"
+    "    local cur=${line##* } quoted=\n"
+    "    [[ $cur == [\\'\\\"]* ]] && quoted=1 cur=${cur:1}\n"
+    "    cur=${cur//\\\\/}\n"
+    "    [[ $cur == --*=* ]] && before=${cur%%=*} cur=${cur#*=}\n"
+    "    COMPREPLY=()\n"
+    "    case $before in\n"
+    "    -f | --file | -C | --directory) ;;\n"
+    "    --format) words=$'dot\\nmermaid\\njson\\nsvg' ;;\n"
+    "    --progress) words=$'tty\\nplain\\nnone' ;;\n"
+    "    cache) words=$'ls\\ngc\\ncheck' ;;\n"
+    "    completion) words=$'bash\\nzsh\\nfish' ;;\n";
+static const char completion_end[] =
+    "    *)\n"
+    "        words=$options\n"
+    "        [[ $cur == -* ]] || words=$(pawl list -q 2>/dev/null)\n"
+    "        [[ $cur == -* || $COMP_CWORD -gt 1 ]] || words=$commands$'\\n'$words\n"
+    "        ;;\n"
+    "    esac\n"
+    "    [[ -z $quoted && $cur == *=* ]] && cut=${cur%\"${cur##*=}\"}\n"
+    "    while IFS= read -r word; do\n"
+    "        [[ -n $word && $word == \"$cur\"* ]] || continue\n"
+    "        word=${word#\"$cut\"}\n"
+    "        [ -n \"$quoted\" ] || printf -v word %q \"$word\"\n"
+    "        COMPREPLY+=(\"$word\")\n"
+    "    done <<<\"$words\"\n"
+    "    [ ${#COMPREPLY[@]} -eq 0 ] || return 0\n"
+    "    type compopt >/dev/null 2>&1 && compopt -o filenames\n"
+    "    while IFS= read -r word; do COMPREPLY+=(\"$word\"); done < <(compgen -f -- \"$cur\")\n"
+    "}\n"
+    "complete -F _pawl pawl\n";
+
+static void put_fish(struct buf *b)
+{
+    for (uint32_t i = 0; i < COMMAND_COUNT; i++) {
+        buf_printf(b, "complete -c pawl -n __fish_use_subcommand -a %s -d '%s'\n", commands[i].name,
+                   commands[i].does);
+    }
+    for (uint32_t i = 0; i < OPTION_COUNT; i++) {
+        buf_printf(b, "complete -c pawl -l %s%s\n", options[i].name,
+                   options[i].argument ? " -r" : "");
+    }
+    buf_put_str(b, STR("complete -c pawl -f -a '(pawl list -q 2>/dev/null)'\n"));
+}
+
 void opts_put_completion(struct buf *b, struct str shell, bool *known)
 {
     bool bash = str_eq(shell, STR("bash")), zsh = str_eq(shell, STR("zsh")),
          fish = str_eq(shell, STR("fish"));
     *known = bash || zsh || fish;
     if (fish) {
-        for (uint32_t i = 0; i < COMMAND_COUNT; i++) {
-            buf_printf(b, "complete -c pawl -n __fish_use_subcommand -a %s -d '%s'\n",
-                       commands[i].name, commands[i].does);
-        }
-        for (uint32_t i = 0; i < OPTION_COUNT; i++) {
-            buf_printf(b, "complete -c pawl -l %s%s\n", options[i].name,
-                       options[i].argument ? " -r" : "");
-        }
-        buf_put_str(b, STR("complete -c pawl -f -a '(pawl list -q 2>/dev/null)'\n"));
+        put_fish(b);
         return;
     }
     if (zsh)
         buf_put_str(b, STR("autoload -U +X bashcompinit && bashcompinit\n"));
-    buf_put_str(b, STR("_pawl() {\n    local words=\""));
+    buf_put_str(b, STR("_pawl() {\n    local commands=$'"));
     for (uint32_t i = 0; i < COMMAND_COUNT; i++)
-        buf_printf(b, "%s ", commands[i].name);
+        buf_printf(b, "%s%s", i ? "\\n" : "", commands[i].name);
+    buf_put_str(b, STR("'\n    local options=$'"));
     for (uint32_t i = 0; i < OPTION_COUNT; i++)
-        buf_printf(b, "--%s ", options[i].name);
-    buf_put_str(
-        b, STR("\"\n    [ \"$COMP_CWORD\" -gt 0 ] && words=\"$words $(pawl list -q 2>/dev/null)\"\n"
-               "    COMPREPLY=($(compgen -W \"$words\" -f -- \"${COMP_WORDS[COMP_CWORD]}\"))\n}\n"
-               "complete -o filenames -F _pawl pawl\n"));
+        buf_printf(b, "%s--%s", i ? "\\n" : "", options[i].name);
+    buf_put_str(b, STR("'\n"));
+    buf_put_str(b, str_from(completion_begin));
+
+    buf_put_str(b, str_from(completion_end));
 }

@@ -5,6 +5,7 @@
 #include "cache/cache.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -18,9 +19,33 @@ bool session_color(int fd)
     return isatty(fd) && !(no && *no) && !(term && strcmp(term, "dumb") == 0);
 }
 
-void session_print(const struct buf *b)
+static bool say_unprinted(struct diags *d)
 {
-    (void)!file_write_all(STDOUT_FILENO, b->s, b->n);
+    if (errno == EPIPE)
+        return true;
+    diag_errno(d, "cannot-write", "cannot write to the standard output");
+    return false;
+}
+
+bool session_print(const struct buf *b, struct diags *d)
+{
+    if (b->full) {
+        diag_error(d, "too-large", SPAN_NONE, "the answer is too large, and was cut");
+        return false;
+    }
+    return file_write_all(STDOUT_FILENO, b->s, b->n) || say_unprinted(d);
+}
+
+bool session_select(struct session *s, struct step_list *out)
+{
+    const struct graph *g = &s->pipeline.graph;
+    *out = (struct step_list){.arena = &s->arena};
+    if (s->opts->targets.n)
+        return graph_select(g, s->opts->targets.at, s->opts->targets.n, out, &s->diags);
+    out->at = ARENA_ARRAY(&s->arena, step_id, g->step_count + 1);
+    for (uint32_t i = 0; i < g->step_count; i++)
+        out->at[out->n++].i = i;
+    return true;
 }
 
 struct str session_cache_dir(struct session *s)
@@ -131,6 +156,8 @@ int session_close(struct session *s, int code)
     if (s->has_pipeline)
         pipeline_close(&s->pipeline);
     file_lock_close(&s->lock);
+    if (fflush(stdout) != 0 && !say_unprinted(&s->diags))
+        code = EXIT_UNUSABLE;
     suggest_command(s);
     struct buf b;
     buf_init(&b, BUF_TEXT_LIMIT);

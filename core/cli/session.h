@@ -36,8 +36,11 @@ enum session_need {
 int session_open(struct session *s, const struct opts *o, enum session_need need);
 /* Frees; renders what s->diags holds on stderr first. Gives `code`. */
 int session_close(struct session *s, int code);
-/* Writes all of it to standard output. */
-void session_print(const struct buf *b);
+/* Writes all of it to standard output. false with a diagnostic: it is not there; but a reader that has seen enough
+ * is no trouble. */
+bool session_print(const struct buf *b, struct diags *d);
+/* The targets' steps; without targets every step. */
+bool session_select(struct session *s, struct step_list *out);
 /* The cache's folder, or STR_NONE. */
 struct str session_cache_dir(struct session *s);
 bool session_color(int fd);

@@ -14,6 +14,7 @@ import uuid
 PROGRAMS = ["ceph-mon", "ceph-osd", "radosgw", "radosgw-admin", "ceph", "ceph-authtool", "monmaptool", "openssl"]
 PACKAGES = "radosgw ceph-mon ceph-osd ceph-common openssl"
 KEY_ID, SECRET = "PAWLTESTKEY000000001", "pawl/test+secret/0000000000000000000000001"
+STRANGER_ID = "PAWLTESTKEY000000002"  # may do nothing in others' buckets
 NAME = "s3.localhost"
 
 CONF = """[global]
@@ -166,6 +167,7 @@ class Gateway:
                 raise RuntimeError(f"the gateway does not come up ({ended or 'no answer'})")
             time.sleep(0.05)
         self.add_user("pawl", KEY_ID, SECRET)
+        self.add_user("stranger", STRANGER_ID, SECRET)
 
     def add_user(self, name, key_id, secret):
         self.ceph("radosgw-admin", "user", "create", f"--uid={name}", f"--display-name={name}",
