@@ -1,5 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Asking. The view answers from memory once it is synced; a hit is a promise that fetching must keep. */
+#include "cache/far.h"
+
 #include "cache/far_inside.h"
 #include "core/base/file.h"
 

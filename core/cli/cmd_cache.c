@@ -84,8 +84,6 @@ static int run(struct cache_session *s)
                                             : str_eq(what, STR("gc"))    ? collect
                                             : str_eq(what, STR("check")) ? check
                                                                          : NULL;
-    if (str_eq(what, STR("push")) || str_eq(what, STR("pull")) || (action && o->remote))
-        return cmd_cache_remote(o, what);
     if (!action) {
         struct diag *e = diag_error(&s->diags, "usage", SPAN_NONE,
                                     "'pawl cache' wants one of ls, gc, check, push, pull");
@@ -95,8 +93,17 @@ static int run(struct cache_session *s)
     return cache_session_open(s) ? action(s) : EXIT_FAILED;
 }
 
+static bool is_remote(const struct opts *o)
+{
+    struct str what = o->targets.n == 1 ? o->targets.at[0] : STR("");
+    bool local = str_eq(what, STR("ls")) || str_eq(what, STR("gc")) || str_eq(what, STR("check"));
+    return str_eq(what, STR("push")) || str_eq(what, STR("pull")) || (local && o->remote);
+}
+
 int cmd_cache(const struct opts *o)
 {
+    if (is_remote(o))
+        return cmd_cache_remote(o, o->targets.at[0]);
     struct cache_session s = {.opts = o};
     diags_init(&s.diags, &s.arena);
     buf_init(&s.out, BUF_TEXT_LIMIT);

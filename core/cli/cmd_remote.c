@@ -40,17 +40,27 @@ static bool is_ours(const struct remote_session *s, const struct record *r)
     return memcmp(r->hint, s->options.hint, sizeof r->hint) == 0;
 }
 
-/* The step that makes it lets it out. What no step makes any more stays. */
-static bool may_go(struct remote_session *s, const struct record *r)
+/* The step that makes its first output; NULL: none does any more. */
+static const struct graph_step *maker(const struct remote_session *s, const struct record *r)
 {
     const struct graph *g = &s->session.pipeline.graph;
     file_id f = r->output_count ? graph_find_file(g, r->outputs[0].path) : (file_id){GRAPH_NONE};
     uint32_t producer = f.i != GRAPH_NONE ? graph_file(g, f)->producer : GRAPH_NONE;
-    if (producer == GRAPH_NONE)
-        return false;
-    const struct graph_step *step = &g->steps[producer];
-    return !(step->flags & GRAPH_STEP_CACHE_OFF)
-           && (step->remote == GRAPH_REMOTE_WRITE || step->remote == GRAPH_REMOTE_READ_WRITE);
+    return producer == GRAPH_NONE || (g->steps[producer].flags & GRAPH_STEP_CACHE_OFF)
+               ? NULL
+               : &g->steps[producer];
+}
+
+static bool may_go(const struct remote_session *s, const struct record *r)
+{
+    const struct graph_step *step = maker(s, r);
+    return step && (step->remote == GRAPH_REMOTE_WRITE || step->remote == GRAPH_REMOTE_READ_WRITE);
+}
+
+static bool may_come(const struct remote_session *s, const struct record *r)
+{
+    const struct graph_step *step = maker(s, r);
+    return step && (step->remote == GRAPH_REMOTE_READ || step->remote == GRAPH_REMOTE_READ_WRITE);
 }
 
 static void want(struct remote_session *s, const struct digest *fingerprint)
@@ -106,7 +116,7 @@ static int push(struct remote_session *s)
 static bool want_far(void *context, const struct far_hit *h)
 {
     struct remote_session *s = context;
-    if (is_ours(s, &h->record))
+    if (may_come(s, &h->record))
         want(s, &h->record.fingerprint);
     return true;
 }
@@ -203,7 +213,8 @@ int cmd_cache_remote(const struct opts *o, struct str what)
         }
     }
     far_close(s.far);
-    session_print(&s.out);
+    if (!session_print(&s.out, &s.session.diags))
+        code = EXIT_UNUSABLE;
     buf_free(&s.out);
     return session_close(&s.session, code);
 }

@@ -2,6 +2,8 @@
 /* Each command is one function: options in, exit code out (core/cli/session.h). */
 #pragma once
 
+#include "core/base/str.h"
+
 struct opts;
 
 int cmd_build(const struct opts *o); /* build, status, explain, restore */
