@@ -108,7 +108,8 @@ void far_place_give_up(struct far_place *p, const char *why)
 {
     guard_enter(p->guard);
     if (!p->down) {
-        snprintf(p->why, sizeof p->why, "%s", why);
+        snprintf(p->why, sizeof p->why, "%s", why ? why : "");
+        p->told |= !why;
     }
     p->down = true;
     guard_leave(p->guard);

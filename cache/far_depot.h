@@ -30,7 +30,7 @@ const struct far_options *far_place_options(const struct far_place *p);
 /* remote/<id> in the local cache, relative to it. */
 struct str far_place_folder(const struct far_place *p);
 struct far_count far_place_count(struct far_place *p);
-/* Nobody is asked any more. why: for people. The first reason stays. */
+/* Nobody is asked any more. why: for people; NULL: they need not know. The first reason stays. */
 void far_place_give_up(struct far_place *p, const char *why);
 bool far_place_is_down(struct far_place *p);
 /* Something could not be written: reading goes on. */

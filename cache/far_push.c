@@ -394,7 +394,11 @@ static bool push_group(struct run *r)
         if (answer == MANIFEST_FAILED) {
             break;
         }
-        forget_condemned(r->x);
+        if (i == 0) {
+            forget_condemned(r->x);
+        } else {
+            forget_all(r->x);
+        }
     }
     forget_all(r->x);
     r->next = first;

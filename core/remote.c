@@ -443,11 +443,12 @@ static void push_run(struct work *work)
 {
     struct push *p = (struct push *)work;
     struct digest *fingerprints;
-    const struct far_place *place = far_place_of(p->remote->far);
+    struct far_place *place = far_place_of(p->remote->far);
     uint32_t count = far_queue_read(place, &p->arena, &fingerprints);
     far_push(p->remote->far, fingerprints, count, p->until_boot_ns, &p->pushed, &p->notes);
-    if (p->pushed.whole && count > 0)
-        (void)!far_queue_drop(place, fingerprints, count);
+    bool refused = far_place_is_unwritable(place) && !far_place_is_down(place);
+    if ((p->pushed.whole || refused) && count > 0)
+        (void)!far_queue_drop(place, fingerprints, count); /* push by hand finds them all */
 }
 
 static void push_start(struct remote *r, int64_t until_boot_ns);
@@ -553,7 +554,7 @@ void remote_close(struct building *b)
         return;
     if (r->workers) {
         if (workers_pending(r->workers) > 0)
-            far_place_give_up(far_place_of(r->far), "the build is over");
+            far_place_give_up(far_place_of(r->far), NULL);
         int64_t until = time_boot_ns() + ABANDON_NS;
         while (workers_pending(r->workers) > 0 && time_boot_ns() < until)
             loop_wait(b->loop, WAIT_MS);
