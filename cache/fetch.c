@@ -304,7 +304,7 @@ static bool append_bytes(void *context, const void *bytes, size_t n)
 
 static void say_miss(struct diags *notes, enum fetch_answer answer, struct str what, int error)
 {
-    const char *why = answer == FETCH_UNWRITTEN ? pack_reason(error)
+    const char *why = answer == FETCH_UNWRITTEN ? diag_reason(error)
                       : answer == FETCH_ABSENT  ? "it is not in the cache any more"
                                                 : "its copy in the cache is damaged";
     const char *code = answer == FETCH_UNWRITTEN ? "cannot-restore"

@@ -105,9 +105,6 @@ void pack_forget_puts(struct pack_writer *w);
 /* Notes that something was put beside the writer (a plain file). */
 void pack_note_put(struct pack_writer *w, const struct pack_id *id, uint64_t bytes);
 
-/* The words for an errno; on any thread. */
-const char *pack_reason(int error);
-
 /* A growing sequence of runs in an arena. */
 struct pack_runs {
     struct arena *arena;
