@@ -325,6 +325,7 @@ static bool finish(struct eval *e, struct arena *a, struct graph *out, bool good
         if (e->outs_good) {
             (void)eval_check_sources(out, e->o->root, NULL, e->d);
         }
+        *out = (struct graph){0};
         return false;
     }
     fingerprint_fill_declared(out);
