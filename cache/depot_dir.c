@@ -420,10 +420,10 @@ struct depot *depot_dir_open(struct str dir, bool writable, struct diags *notes)
 {
     int fd = open_folder(dir, writable);
     if (fd < 0) {
-        const char *reason = strerrordesc_np(errno);
-        struct diag *note = diag_warning(notes, "cache-unusable", SPAN_NONE,
-                                         "cannot open the cache folder '%.*s': %s", STR_ARG(dir),
-                                         reason ? reason : "no reason given");
+        const char *reason = diag_reason(errno);
+        struct diag *note =
+            diag_warning(notes, "cache-unusable", SPAN_NONE,
+                         "cannot open the cache folder '%.*s': %s", STR_ARG(dir), reason);
         diag_help(notes, note, "name another one in PAWL_CACHE_DIR");
         return NULL;
     }

@@ -49,7 +49,7 @@ void depot_s3_tell(struct depot *base, struct diags *notes)
 {
     static const struct {
         const char *code, *what, *help;
-    } KINDS[] = {
+    } key_kinds[] = {
         [TROUBLE_LATER] = {"remote-later", "the remote cache does not answer as it should", NULL},
         [TROUBLE_READ] = {"remote-denied", "the remote cache does not say whether a key is there",
                           "allow s3:GetObject, and s3:ListBucket so that absent keys are told"},
@@ -68,10 +68,10 @@ void depot_s3_tell(struct depot *base, struct diags *notes)
     guard_enter(d->guard);
     for (size_t i = 0; i < TROUBLE_KINDS; i++) {
         if (d->seen[i] && !d->told[i]) {
-            struct diag *w =
-                diag_warning(notes, KINDS[i].code, SPAN_NONE, "%s: %s", KINDS[i].what, d->words[i]);
-            if (KINDS[i].help) {
-                diag_help(notes, w, "%s", KINDS[i].help);
+            struct diag *w = diag_warning(notes, key_kinds[i].code, SPAN_NONE, "%s: %s",
+                                          key_kinds[i].what, d->words[i]);
+            if (key_kinds[i].help) {
+                diag_help(notes, w, "%s", key_kinds[i].help);
             }
             d->told[i] = true;
         }
@@ -271,8 +271,8 @@ static void s3_depot_close(struct depot *base)
     mem_free(d);
 }
 
-static const struct depot_functions FUNCTIONS = {s3_depot_get, s3_depot_put, s3_depot_list,
-                                                 s3_depot_drop, s3_depot_close};
+static const struct depot_functions bucket_functions = {s3_depot_get, s3_depot_put, s3_depot_list,
+                                                        s3_depot_drop, s3_depot_close};
 
 struct depot *depot_s3_open(struct s3 *s, struct str prefix, bool writable)
 {
@@ -286,7 +286,7 @@ struct depot *depot_s3_open(struct s3 *s, struct str prefix, bool writable)
         return NULL;
     }
     struct depot_s3 *d = mem_alloc(sizeof *d);
-    d->depot.f = &FUNCTIONS;
+    d->depot.f = &bucket_functions;
     d->s3 = s;
     d->prefix = prefix.n ? str_join3(&d->arena, prefix, STR("/"), STR("")) : STR("");
     d->writable = writable;

@@ -10,4 +10,4 @@
  * until close. */
 struct depot *depot_s3_open(struct s3 *s, struct str prefix, bool writable);
 /* Warnings about what went wrong since the last call; a kind that was told is not told again. [any] */
-void depot_s3_tell(struct depot *d, struct diags *notes);
+void depot_s3_tell(struct depot *base, struct diags *notes);

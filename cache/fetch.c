@@ -315,7 +315,7 @@ static bool append_bytes(void *context, const void *bytes, size_t n)
 
 static void say_miss(struct diags *notes, enum fetch_answer answer, struct str what, int error)
 {
-    const char *why = answer == FETCH_UNWRITTEN ? pack_reason(error)
+    const char *why = answer == FETCH_UNWRITTEN ? diag_reason(error)
                       : answer == FETCH_ABSENT  ? "it is not in the cache any more"
                                                 : "its copy in the cache is damaged";
     const char *code = answer == FETCH_UNWRITTEN ? "cannot-restore"
@@ -495,32 +495,6 @@ bool fetch_outputs(const struct fetch *f, const struct record *r, const struct c
     stage_end(&x.stage);
     arena_free(&x.arena);
     return ok;
-}
-
-/* ---- for collectors ---- */
-
-bool fetch_copy_plain(const struct fetch *from, struct depot *to, const struct pack_run *run,
-                      struct pack_runs *out, struct diags *notes)
-{
-    char key[PACK_KEY];
-    struct str name = pack_key(&run->pack, true, key);
-    int fd = from->folder < 0 ? -1 : openat(from->folder, key, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    struct pack_run at = {pack_id_random(), 0, run->length, 0};
-    struct depot_source source = {.fd = fd, .fd_bytes = run->length};
-    struct depot_reply reply = {0};
-    enum depot_answer answer = DEPOT_ABSENT;
-    if (fd >= 0) {
-        char new_key[PACK_KEY];
-        answer = depot_put(to, pack_key(&at.pack, true, new_key), &source, false, &reply);
-        close(fd);
-    }
-    if (answer != DEPOT_DONE) {
-        diag_warning(notes, "cache-write", SPAN_NONE, "cannot copy '%.*s' in the cache: %s",
-                     STR_ARG(name), fd < 0 ? "it is absent" : pack_reason(reply.error));
-        return false;
-    }
-    pack_runs_add(out, &at);
-    return true;
 }
 
 /* ---- ranges ---- */

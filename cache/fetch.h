@@ -36,12 +36,9 @@ struct place_tee;
 enum fetch_answer fetch_pass(const struct fetch *f, const struct pack_place *place,
                              const struct place_tee *tee);
 
-/* A plain run (count 0) to a new plain file of depot `to`, for collectors; appends where it lies. The lane's. */
-bool fetch_copy_plain(const struct fetch *from, struct depot *to, const struct pack_run *run,
-                      struct pack_runs *out, struct diags *notes);
-
 /* Runs wanted from packs, as few ranges: sorted by pack and offset, neighbours joined over gaps of less than
- * FETCH_GAP, none longer than limit (a single run that is longer is cut). Plain runs stand alone. */
+ * FETCH_GAP, none longer than limit (a single run that is longer is cut). Plain runs stand alone. For a place that
+ * is asked by requests; the folder is read through windows (cache/place.h). */
 struct fetch_range {
     struct pack_id pack;
     uint64_t offset, length;

@@ -102,7 +102,7 @@ struct http *http_open(const struct http_settings *settings, struct diags *notes
     if (settings->ca_bundle.n && access(str_c(&h->arena, settings->ca_bundle), R_OK) != 0) {
         struct diag *note = diag_warning(notes, "remote-certificates", SPAN_NONE,
                                          "cannot read the certificates in '%.*s': %s",
-                                         STR_ARG(settings->ca_bundle), strerror(errno));
+                                         STR_ARG(settings->ca_bundle), diag_reason(errno));
         diag_help(notes, note, "AWS_CA_BUNDLE names a file of certificates in PEM");
         arena_free(&h->arena);
         mem_free(h);
@@ -337,9 +337,9 @@ static uint32_t status_of(struct str line)
  * would be taken for the answer to the wrong request. */
 static bool is_repeated(struct http *h, struct str line)
 {
-    static const char NAME[] = "x-amz-request-id:";
-    size_t n = sizeof NAME - 1;
-    if (line.n <= n || strncasecmp(line.s, NAME, n) != 0) {
+    static const char field_name[] = "x-amz-request-id:";
+    size_t n = sizeof field_name - 1;
+    if (line.n <= n || strncasecmp(line.s, field_name, n) != 0) {
         return false;
     }
     uint64_t hash = str_hash(str_trim(str_tail(line, n)));
@@ -353,6 +353,7 @@ static bool is_repeated(struct http *h, struct str line)
     return repeated;
 }
 
+/* NOLINTNEXTLINE(readability-non-const-parameter): libcurl's type */
 static size_t on_header(char *bytes, size_t size, size_t n, void *context)
 {
     struct exchange *x = context;
@@ -498,16 +499,16 @@ static void field_put(struct exchange *x, struct str name, struct str value)
 
 static void drop_default_fields(struct exchange *x)
 {
-    static const char *const UNWANTED[] = {"Expect:", "Accept:", "Content-Type:"};
-    for (size_t i = 0; i < sizeof UNWANTED / sizeof UNWANTED[0]; i++) {
-        struct str name = str_sub(str_from(UNWANTED[i]), 0, strlen(UNWANTED[i]) - 1);
+    static const char *const unwanted[] = {"Expect:", "Accept:", "Content-Type:"};
+    for (size_t i = 0; i < sizeof unwanted / sizeof unwanted[0]; i++) {
+        struct str name = str_sub(str_from(unwanted[i]), 0, strlen(unwanted[i]) - 1);
         bool given = false;
         for (uint32_t f = 0; f < x->request.header_count; f++) {
             struct str other = x->request.headers[f].name;
             given |= other.n == name.n && strncasecmp(other.s, name.s, name.n) == 0;
         }
         if (!given) {
-            struct curl_slist *longer = curl_slist_append(x->fields, UNWANTED[i]);
+            struct curl_slist *longer = curl_slist_append(x->fields, unwanted[i]);
             x->fields = longer ? longer : x->fields;
         }
     }

@@ -154,15 +154,9 @@ static bool fits(const struct pack_writer *w, size_t stored)
            && w->count < PACK_ENTRIES_LIMIT;
 }
 
-const char *pack_reason(int error)
-{
-    const char *reason = strerrordesc_np(error); /* unlike strerror it may be asked on any thread */
-    return reason ? reason : "unknown error";
-}
-
 static bool say_unwritten(struct diags *notes, enum depot_answer answer, int error)
 {
-    const char *why = error                     ? pack_reason(error)
+    const char *why = error                     ? diag_reason(error)
                       : answer == DEPOT_REFUSED ? "it is refused"
                                                 : "no answer";
     diag_warning(notes, "cache-write", SPAN_NONE, "cannot write to the cache: %s", why);

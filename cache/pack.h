@@ -105,9 +105,6 @@ void pack_forget_puts(struct pack_writer *w);
 /* Notes that something was put beside the writer (a plain file). */
 void pack_note_put(struct pack_writer *w, const struct pack_id *id, uint64_t bytes);
 
-/* The words for an errno; on any thread. */
-const char *pack_reason(int error);
-
 /* A growing sequence of runs in an arena. */
 struct pack_runs {
     struct arena *arena;
@@ -118,7 +115,7 @@ struct pack_runs {
 void pack_runs_add(struct pack_runs *runs, const struct pack_run *at);
 /* Copies the run's entries out of a pack of depot `from` as they lie (each verified by its digest), for
  * collectors, and appends where they lie now, in the same order. Holds the run in memory. Not for a plain
- * run: fetch_copy_plain. false with a warning: absent, garbled, or could not be put. The lane's. */
+ * run. false with a warning: absent, garbled, or could not be put. The lane's. */
 bool pack_copy_run(struct pack_writer *w, struct depot *from, const struct pack_run *run,
                    struct pack_runs *out, struct diags *notes);
 

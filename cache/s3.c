@@ -20,7 +20,7 @@ enum {
     FIELD_LIMIT = 8,
     PIECE_BYTES = 1 << 18,
 };
-static const int64_t SKEW_MS = 4 * 60 * 1000; /* less is no reason for a refusal */
+static const int64_t skew_ms = INT64_C(4) * 60 * 1000; /* less is no reason for a refusal */
 
 struct s3 {
     struct http *http;
@@ -410,7 +410,7 @@ static bool learn_clock(struct operation *o, const struct http_answer *answer,
                 || str_eq(error->code, STR("RequestInTheFuture"));
     bool silent = answer->status == 403 && error->code.n == 0;
     if (o->clock_tried || answer->date_ms == 0 || !(said || silent)
-        || (off < SKEW_MS && off > -SKEW_MS)) {
+        || (off < skew_ms && off > -skew_ms)) {
         return false;
     }
     o->clock_tried = true;
@@ -433,44 +433,44 @@ static bool code_is(struct str code, const char *const *names)
 /* Codes that a later attempt may change, whatever status they come with. */
 static bool code_passes(struct str code)
 {
-    static const char *const NAMES[] = {"SlowDown",
-                                        "InternalError",
-                                        "ServiceUnavailable",
-                                        "RequestTimeout",
-                                        "Throttling",
-                                        "ThrottlingException",
-                                        "RequestLimitExceeded",
-                                        "RequestThrottled",
-                                        "BandwidthLimitExceeded",
-                                        "OperationAborted",
-                                        "ConditionalRequestConflict",
-                                        "BadDigest",
-                                        "XAmzContentSHA256Mismatch",
-                                        "IncompleteBody",
-                                        NULL};
-    return code_is(code, NAMES);
+    static const char *const element_names[] = {"SlowDown",
+                                                "InternalError",
+                                                "ServiceUnavailable",
+                                                "RequestTimeout",
+                                                "Throttling",
+                                                "ThrottlingException",
+                                                "RequestLimitExceeded",
+                                                "RequestThrottled",
+                                                "BandwidthLimitExceeded",
+                                                "OperationAborted",
+                                                "ConditionalRequestConflict",
+                                                "BadDigest",
+                                                "XAmzContentSHA256Mismatch",
+                                                "IncompleteBody",
+                                                NULL};
+    return code_is(code, element_names);
 }
 
 static bool code_is_expired(struct str code)
 {
-    static const char *const NAMES[] = {"ExpiredToken", "ExpiredTokenException",
-                                        "TokenRefreshRequired", NULL};
-    return code_is(code, NAMES);
+    static const char *const element_names[] = {"ExpiredToken", "ExpiredTokenException",
+                                                "TokenRefreshRequired", NULL};
+    return code_is(code, element_names);
 }
 
 static bool code_is_unknown(struct str code)
 {
-    static const char *const NAMES[] = {"InvalidAccessKeyId",
-                                        "SignatureDoesNotMatch",
-                                        "InvalidToken",
-                                        "InvalidSecurity",
-                                        "AuthorizationHeaderMalformed",
-                                        "RequestTimeTooSkewed",
-                                        "RequestExpired",
-                                        "NotSignedUp",
-                                        "AccountProblem",
-                                        NULL};
-    return code_is(code, NAMES) || code_is_expired(code);
+    static const char *const element_names[] = {"InvalidAccessKeyId",
+                                                "SignatureDoesNotMatch",
+                                                "InvalidToken",
+                                                "InvalidSecurity",
+                                                "AuthorizationHeaderMalformed",
+                                                "RequestTimeTooSkewed",
+                                                "RequestExpired",
+                                                "NotSignedUp",
+                                                "AccountProblem",
+                                                NULL};
+    return code_is(code, element_names) || code_is_expired(code);
 }
 
 static enum s3_end end_of_status(const struct operation *o, uint32_t status, struct str code)

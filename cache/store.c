@@ -60,7 +60,7 @@ static bool say_changed(struct storing *x)
 
 static bool say_failed(struct storing *x, const char *what)
 {
-    const char *why = pack_reason(errno);
+    const char *why = diag_reason(errno);
     diag_warning(x->notes, "cache-write", SPAN_NONE, "cannot %s '%.*s': %s", what, STR_ARG(x->path),
                  why);
     x->answer = STORE_FAILED;

@@ -320,14 +320,6 @@ uint32_t view_forget_unlisted(struct view *v)
     return forgotten;
 }
 
-void view_forget_key(struct view *v, struct str key)
-{
-    for (uint32_t i = 0; i < v->count; i++) {
-        v->segments[i]->listed = !str_eq(str_from(v->segments[i]->name), key);
-    }
-    view_forget_unlisted(v);
-}
-
 /* ---- asking ---- */
 
 static int64_t row_success(struct str row)

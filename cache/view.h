@@ -58,7 +58,6 @@ struct view_segment *view_add(struct view *v, const struct depot_entry *e,
                               enum segment_answer state, struct segment *segment);
 /* Forgets all segments that are not marked as listed; gives how many. */
 uint32_t view_forget_unlisted(struct view *v);
-void view_forget_key(struct view *v, struct str key);
 
 /* Rows of a fingerprint, newest success first, each once. */
 uint32_t view_find_rows(const struct view *v, const struct digest *fingerprint, struct arena *a,

@@ -249,7 +249,7 @@ static void round_begin(struct eval *e)
     }
     evaluate_top(e);
     expand_all(e);
-    (void)outs_evaluate(e);
+    e->outs_good = outs_evaluate(e);
     evaluate_lets(e);
 }
 
@@ -313,14 +313,19 @@ static void diags_unique(struct diags *d, uint32_t from)
     d->all.n = n;
 }
 
-static bool finish(struct eval *e, struct arena *a, struct graph *out)
+/* good: no mistake so far. If there is one, those that show in the whole graph are told as well. */
+static bool finish(struct eval *e, struct arena *a, struct graph *out, bool good)
 {
     if (!e->g.name.n) {
         e->g.name = graph_draft_text(&e->g, e->o->root_name);
     }
     number_producers(e);
     origins_put(e->origins, &e->g);
-    if (!graph_finish(&e->g, a, out, e->d)) {
+    if (!graph_finish(&e->g, a, out, e->d) || !good) {
+        if (e->outs_good) {
+            (void)eval_check_sources(out, e->o->root, NULL, e->d);
+        }
+        *out = (struct graph){0};
         return false;
     }
     fingerprint_fill_declared(out);
@@ -331,7 +336,7 @@ static bool finish(struct eval *e, struct arena *a, struct graph *out)
 static bool round_holds(struct eval *e, struct eval *next, struct arena *a, uint32_t round)
 {
     round_begin(e);
-    if (e->broken || globs_hold(e)) {
+    if (e->broken || e->library->mended || globs_hold(e)) {
         return true;
     }
     if (round + 1 == EVAL_ROUNDS) {
@@ -369,7 +374,7 @@ bool eval_pipeline(const struct eval_options *o, struct arena *a, struct graph *
         round_end(e);
     }
     diags_unique(d, mark.n);
-    bool good = !e->broken && d->errors == mark.errors && finish(e, a, out);
+    bool good = !e->broken && finish(e, a, out, d->errors == mark.errors);
     graph_draft_free(&e->g);
     arena_free(&arenas[0]);
     arena_free(&arenas[1]);

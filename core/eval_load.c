@@ -27,7 +27,9 @@ static const struct ast_file *library_file(struct eval *e, struct str path, stru
     }
     origins_add_file(e->origins, path, &sig, now, text);
     uint32_t source = diags_add_source(e->d, str_copy(e->d->arena, path), text);
-    const struct ast_file *file = parse_file(e->library->paths.arena, source, e->d);
+    uint32_t errors = e->d->errors;
+    const struct ast_file *file = parse_file_mended(e->library->paths.arena, source, e->d);
+    e->library->mended |= file && e->d->errors != errors;
     e->library->files.at[i].file = file;
     e->library->files.at[i].source = source;
     return file;

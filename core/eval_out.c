@@ -110,7 +110,7 @@ bool output_is_allowed(struct eval *e, const char *what, const struct value *v, 
     return true;
 }
 
-static bool say_two(struct eval *e, struct str path, uint32_t first, uint32_t second,
+static void say_two(struct eval *e, struct str path, uint32_t first, uint32_t second,
                     struct span at)
 {
     const struct instance *x = e->instances.at[first], *y = e->instances.at[second];
@@ -123,18 +123,17 @@ static bool say_two(struct eval *e, struct str path, uint32_t first, uint32_t se
         if (first == second) {
             d->message = str_printf(e->d->arena, "'%.*s' is an output of step '%.*s' twice",
                                     STR_ARG(path), STR_ARG(x->step->def->name));
-            return false;
+            return;
         }
         diag_note(e->d, d, SPAN_NONE, "one of them is '%.*s'", STR_ARG(name));
         diag_help(e->d, d, "put the 'for' variables in the path, as in \"…-{{%.*s}}\"",
                   STR_ARG(x->step->variables.at[0].text));
-        return false;
+        return;
     }
     d = diag_error(e->d, "two-producers", at, "'%.*s' is made by two steps, '%.*s' and '%.*s'",
                    STR_ARG(path), STR_ARG(x->step->def->name), STR_ARG(y->step->def->name));
     diag_note(e->d, d, x->step->def->span, "'%.*s' makes it too", STR_ARG(x->step->def->name));
     diag_help(e->d, d, "give one of them another path");
-    return false;
 }
 
 static bool add_output(struct eval *e, struct instance *i, const struct own *own,
@@ -155,9 +154,13 @@ static bool add_output(struct eval *e, struct instance *i, const struct own *own
     uint32_t number = file_number(e, v->text, v->is_dir ? GRAPH_FILE_DIR : 0);
     struct graph_file *f = &e->g.files.at[number];
     if (f->producer != GRAPH_NONE) {
-        return say_two(e, v->text, f->producer, i->number, at);
+        say_two(e, v->text, f->producer, i->number, at);
+        if (e->instances.at[f->producer]->step == i->step) {
+            return false;
+        }
+    } else {
+        f->producer = i->number;
     }
-    f->producer = i->number;
     e->dir_outputs += v->is_dir;
     struct graph_output *o = VEC_PUSH(e->arena, &e->g.outputs);
     *o = (struct graph_output){.file = {number}, .span = scope_gspan(e, at)};
@@ -195,7 +198,7 @@ static bool outs_of_instance(struct eval *e, struct instance *i)
 }
 
 /* An output below another one, of the same step or another. */
-static bool check_nested(struct eval *e)
+static void check_nested(struct eval *e)
 {
     bool good = true;
     for (uint32_t i = 0; i < e->g.outputs.n && good; i++) {
@@ -223,27 +226,31 @@ static bool check_nested(struct eval *e)
             good = false;
         }
     }
-    return good;
 }
 
 bool outs_evaluate(struct eval *e)
 {
     uint32_t errors = e->d->errors;
+    bool all = true;
     for (uint32_t k = 0; k < e->steps.n; k++) {
         struct step_def *step = e->steps.at[k];
         if (step->state != LAZY_DONE || !item_flatten(e, step)) {
+            all = false;
             continue;
         }
         for (uint32_t i = 0; i < step->count && !step->failed; i++) {
             step->failed = !outs_of_instance(e, e->instances.at[step->numbers[i]]);
         }
+        all &= !step->failed;
     }
-    bool good = errors == e->d->errors && check_nested(e);
+    if (errors == e->d->errors) {
+        check_nested(e);
+    }
     for (uint32_t i = 0; i < e->g.outputs.n; i++) {
         origins_add_parents(&e->parents, e->paths.keys[e->g.outputs.at[i].file.i]);
     }
     e->outs_known = true;
-    return good;
+    return all;
 }
 
 /* ---- patterns ---- */

@@ -87,7 +87,8 @@ const struct value_refs *step_folders(const struct scope *s, const struct step_d
 struct str instance_name(struct eval *e, const struct instance *i);
 
 /* eval_out.c: which path is made by whom. */
-bool outs_evaluate(struct eval *e);
+bool outs_evaluate(
+    struct eval *e); /* false: not all outputs are known, for a mistake that was told */
 uint32_t file_number(struct eval *e, struct str path, uint32_t flags);
 /* The step's number in the graph that makes the path or the folder it lies in; *inside: that folder's file. */
 uint32_t path_producer(struct eval *e, struct str path, uint32_t *inside);

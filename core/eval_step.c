@@ -96,6 +96,9 @@ static void take_ref(void *context, const struct value_ref *ref)
     if (self && (t->how == TAKE_METRIC || (t->how == TAKE_MENTION && !ref->value_only))) {
         return;
     }
+    if (self && t->how == TAKE_NEED && m->failed) { /* told as an input that is an output */
+        return;
+    }
     emit_edge(m, ref->number, GRAPH_NEED);
     if (t->how == TAKE_MENTION && !ref->value_only && ref->output != GRAPH_NONE) {
         mention(m, ref, t->at);

@@ -147,11 +147,10 @@ static bool walk_from(struct walk *w, uint32_t root, struct diags *d)
     return true;
 }
 
-static uint32_t *find_order(const struct graph_draft *g, struct arena *a, struct diags *d)
+static bool find_order(const struct graph_draft *g, uint32_t *order, struct diags *d)
 {
     uint32_t n = g->steps.n;
-    struct walk w = {.draft = g};
-    w.order = ARENA_ARRAY(a, uint32_t, n + 1);
+    struct walk w = {.draft = g, .order = order};
     w.stack = mem_alloc((n + 1) * sizeof *w.stack);
     w.cursor = mem_alloc((n + 1) * sizeof *w.cursor);
     w.mark = mem_alloc(n + 1);
@@ -162,7 +161,7 @@ static uint32_t *find_order(const struct graph_draft *g, struct arena *a, struct
     mem_free(w.stack);
     mem_free(w.cursor);
     mem_free(w.mark);
-    return good ? w.order : NULL;
+    return good;
 }
 
 static struct graph_edge *make_back_edges(struct graph_draft *g, struct arena *a)
@@ -199,13 +198,11 @@ bool graph_finish(struct graph_draft *draft, struct arena *a, struct graph *out,
                    GRAPH_POOL_LIMIT >> 20);
         return false;
     }
-    uint32_t *order = find_order(draft, draft->arena, d);
-    if (!order) {
-        return false;
-    }
+    uint32_t *order = ARENA_ARRAY(draft->arena, uint32_t, draft->steps.n + 1);
+    bool good = find_order(draft, order, d);
     struct graph_edge *back = make_back_edges(draft, draft->arena);
     graph_image_lay(draft, order, back, a, out);
-    return true;
+    return good;
 }
 
 bool graph_open(struct graph *g, int root, struct str path)

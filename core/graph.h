@@ -295,7 +295,8 @@ bool graph_select(const struct graph *g, const struct str *targets, uint32_t cou
 struct span graph_span(const struct graph *g, struct gspan at, int root, struct diags *d);
 
 /* Making one: eval fills these growing arrays in an arena; graph_finish checks (cycles are an error that names
- * the whole circle, "step-cycle"), orders, makes back edges, lays out the image. */
+ * the whole circle, "step-cycle"), orders, makes back edges, lays out the image. false: there is a mistake, and
+ * what was laid out has no good order. */
 struct graph_draft {
     struct arena *arena;
     struct buf pool; /* gtext{0,0} is the empty text */

@@ -58,8 +58,10 @@ bool pipeline_find(struct arena *a, struct str given, struct pipeline_place *out
 
 static bool evaluate(struct pipeline *p, struct diags *d)
 {
-    if (!eval_pipeline(&p->options, &p->arena, &p->graph, d))
+    if (!eval_pipeline(&p->options, &p->arena, &p->graph, d)) {
+        arena_free(&p->arena);
         return false;
+    }
     if (p->may_write)
         (void)!graph_write(&p->graph, p->options.root, GRAPH_PATH);
     return true;
@@ -168,7 +170,6 @@ bool pipeline_list(struct pipeline *p, file_id folder, struct pipeline_old *old,
     p->graph = (struct graph){0};
     if (evaluate(p, d))
         return true;
-    arena_free(&p->arena);
     p->graph = old->graph;
     p->arena = old->arena;
     *old = (struct pipeline_old){.arena = {0}};

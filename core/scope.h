@@ -217,6 +217,7 @@ struct library {
     VEC(struct library_file) files;
     struct table trees;
     VEC(const struct json *) tree_values;
+    bool mended; /* a file had mistakes in spite of which it is evaluated, to tell others */
 };
 
 struct default_at {
@@ -262,6 +263,7 @@ struct eval {
     struct table excluded;                  /* outputs of the round before */
     struct table excluded_parents, parents; /* folders above those, and above the outputs */
     bool outs_known;
+    bool outs_good; /* and no step's are missing for a mistake */
     bool broken; /* nothing more can be evaluated */
     struct table globs;
     VEC(struct glob_result) glob_results;

@@ -476,9 +476,8 @@ static bool write_out(struct state *s, struct diags *d)
     if (!s->must_rewrite || rewrite(s)) {
         return true;
     }
-    const char *reason = strerrordesc_np(errno);
     diag_warning(d, "state-not-written", SPAN_NONE, "cannot write '.pawl/state': %s",
-                 reason ? reason : "unknown error");
+                 diag_reason(errno));
     return false;
 }
 

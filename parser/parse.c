@@ -74,7 +74,7 @@ static bool parse_begin(struct parse *p, struct arena *a, uint32_t source, struc
     return true;
 }
 
-const struct ast_file *parse_file(struct arena *a, uint32_t source, struct diags *d)
+const struct ast_file *parse_file_mended(struct arena *a, uint32_t source, struct diags *d)
 {
     struct parse p;
     uint32_t errors = d->errors;
@@ -83,7 +83,14 @@ const struct ast_file *parse_file(struct arena *a, uint32_t source, struct diags
     }
     p.start = T_AS_FILE;
     bool done = grammar_parse(&p) == 0;
-    return done && d->errors == errors ? p.file : NULL;
+    return done && d->errors == errors + p.mended ? p.file : NULL;
+}
+
+const struct ast_file *parse_file(struct arena *a, uint32_t source, struct diags *d)
+{
+    uint32_t errors = d->errors;
+    const struct ast_file *file = parse_file_mended(a, source, d);
+    return d->errors == errors ? file : NULL;
 }
 
 const struct ast_expr *parse_expr(struct arena *a, uint32_t source, struct diags *d)

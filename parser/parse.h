@@ -11,6 +11,10 @@
  * point into the text. */
 const struct ast_file *parse_file(struct arena *a, uint32_t source, struct diags *d);
 
+/* The same, but with a tree also if it is good in spite of all errors, as where a forgotten keyword
+ * was taken for `let`: so that other mistakes can be told in the same go. */
+const struct ast_file *parse_file_mended(struct arena *a, uint32_t source, struct diags *d);
+
 /* The same for a text that is one expression, as `-p 'depths=[3, 5]'` has it. */
 const struct ast_expr *parse_expr(struct arena *a, uint32_t source, struct diags *d);
 

@@ -290,6 +290,15 @@ static void tell_unclosed(struct parse *p, struct lexer_token bad)
     }
 }
 
+/* Goes on as if `let` stood before name, so that no other mistake follows from this one. */
+static void take_for_let(struct parse *p, struct lexer_token name)
+{
+    lexer_rewind(&p->lexer, name);
+    p->braces = p->braces_was;
+    p->again = made(p, T_LET);
+    p->mended++;
+}
+
 static void tell_forgotten(struct parse *p, struct lexer_token bad, bool items)
 {
     struct diag *d = diag_error(p->diags, "forgotten-keyword", bad.span,
@@ -307,6 +316,7 @@ static void tell_forgotten(struct parse *p, struct lexer_token bad, bool items)
                   "command line can replace",
                   n, s, n, s);
     }
+    take_for_let(p, bad);
 }
 
 /* A name where an item or a statement should begin. True if it was told. */
@@ -390,6 +400,7 @@ static bool tell_value_in_step(struct parse *p, struct lexer_token bad, struct l
                                 "'%.*s' takes no value in a %s", STR_ARG(word.text), open_kind(p));
     diag_help(p->diags, d, "define '%.*s' at the top of the file and name it here%s",
               STR_ARG(name.text), k == T_PARAM ? "; a value of the step's own is a 'let'" : "");
+    take_for_let(p, name);
     return true;
 }
 

@@ -22,6 +22,7 @@ struct parse {
     uint32_t braces_was; /* before the newest token */
     uint32_t word_at;    /* where the last name began */
     uint32_t errors;     /* syntax errors told */
+    uint32_t mended;     /* of them: what was meant is in the tree all the same */
     bool stop;           /* a limit was passed: no more */
 
     struct ast_name open_name;      /* of the step or template whose items are being read */

@@ -76,17 +76,22 @@ struct diag *diag_warning(struct diags *d, const char *code, struct span at, con
     return x;
 }
 
+const char *diag_reason(int error)
+{
+    const char *reason = strerrordesc_np(error); /* unlike strerror it may be asked on any thread */
+    return reason ? reason : "unknown error";
+}
+
 struct diag *diag_errno(struct diags *d, const char *code, const char *format, ...)
 {
-    const char *reason = strerrordesc_np(errno); /* unlike strerror it may be asked on any thread */
+    const char *reason = diag_reason(errno);
     struct diag *x = diag_add(d, DIAG_ERROR, code, SPAN_NONE);
     if (!is_spare(d, x)) {
         va_list args;
         va_start(args, format);
         struct str what = str_vprintf(d->arena, format, args);
         va_end(args);
-        x->message =
-            str_join3(d->arena, what, STR(": "), str_from(reason ? reason : "unknown error"));
+        x->message = str_join3(d->arena, what, STR(": "), str_from(reason));
     }
     return x;
 }

@@ -54,6 +54,8 @@ struct diag *diag_error(struct diags *d, const char *code, struct span at, const
     __attribute__((format(printf, 4, 5)));
 struct diag *diag_warning(struct diags *d, const char *code, struct span at, const char *format,
                           ...) __attribute__((format(printf, 4, 5)));
+/* Words for an errno, on any thread; never NULL. */
+const char *diag_reason(int error);
 /* As diag_error without a place, ": strerror(errno)" behind the message; reads errno first. */
 struct diag *diag_errno(struct diags *d, const char *code, const char *format, ...)
     __attribute__((format(printf, 3, 4)));

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /* GNU make's jobserver: tokens, one byte each, in a pipe or a fifo that all processes of a build share. Who
  * was started by make owns one slot without a token, and takes a token for each job beyond the first; a
- * token goes back as the byte that was read. As a server, pawl takes from its own pool by the same rule. */
+ * token goes back as the byte that was read. As a server, pawl takes from its own pool by the same rule; it is none
+ * yet: steps that are makes will want one. */
 #pragma once
 
 #include "core/base/str.h"

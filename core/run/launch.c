@@ -4,6 +4,7 @@
 #include "core/run/launch.h"
 
 #include "core/base/arena.h"
+#include "core/base/diag.h"
 #include "core/base/file.h"
 #include "core/run/command.h"
 
@@ -21,7 +22,7 @@ static const char *const default_path =
 static bool fail(struct job *job, int error, struct str why)
 {
     snprintf(job->outcome.error, JOB_ERROR_TEXT, "%.*s%s%s", STR_ARG(why), error ? ": " : "",
-             error ? strerrordesc_np(error) : "");
+             error ? diag_reason(error) : "");
     return false;
 }
 

@@ -5,6 +5,7 @@
 #include "core/run/local.h"
 
 #include "core/base/arena.h"
+#include "core/base/diag.h"
 #include "core/base/file.h"
 #include "core/base/loop.h"
 #include "core/run/joblog.h"
@@ -400,7 +401,7 @@ static void on_child(void *context, int signal_number)
 
 static bool refuse(struct job *job, const char *why, int error)
 {
-    snprintf(job->outcome.error, JOB_ERROR_TEXT, "%s: %s", why, strerrordesc_np(error));
+    snprintf(job->outcome.error, JOB_ERROR_TEXT, "%s: %s", why, diag_reason(error));
     return false;
 }
 
@@ -446,7 +447,7 @@ static bool spawn_job(struct running *r, int output)
     if (error) {
         bool lost = job->cwd && access(job->cwd, X_OK) != 0;
         snprintf(job->outcome.error, JOB_ERROR_TEXT, "cannot %s '%.160s': %s",
-                 lost ? "go to" : "start", lost ? job->cwd : x.file, strerrordesc_np(error));
+                 lost ? "go to" : "start", lost ? job->cwd : x.file, diag_reason(error));
         return false;
     }
     return true;

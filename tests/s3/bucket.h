@@ -12,7 +12,6 @@ struct bucket {
     struct aws_keys keys;
     struct http *http;
     struct s3 *s3;
-    uint32_t renewals; /* how often keys were asked for as expired */
 };
 
 /* How a test wants it; zeros: path-style, plain HTTP, the right keys. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The operations of S3 at a real gateway: odd keys, heads, bulk deletes, several at once; who is refused, and how
  * that is told; certificates; a clock that is off. */
+#include "cache/s3_keys.h"
 #include "core/base/file.h"
 #include "tests/s3/bucket.h"
 
@@ -259,6 +260,71 @@ static void read_only_depot_asks_nothing(void **state)
     depot_close(d);
 }
 
+/* ---- keys from where every AWS tool takes them ---- */
+
+static enum s3_end ask_with(const char *const *environment, struct s3_reply *reply)
+{
+    struct arena a = {0};
+    struct diags notes;
+    struct http_settings transport = http_settings_default();
+    diags_init(&notes, &a);
+    struct s3_wallet *w =
+        s3_wallet_open(&(struct credentials_settings){.environment = environment}, &notes);
+    const struct credentials_place *place = s3_wallet_place(w);
+    struct http *http = http_open(&transport, &notes);
+    s3_wallet_use(w, http);
+    struct s3_settings settings = {
+        .where = {.endpoint = place->endpoint, .region = place->region, .bucket = STR(BUCKET)},
+        .keys = s3_wallet_keys(w)};
+    struct s3 *s3 = s3_open(http, &settings, &notes);
+    assert_non_null(s3);
+    struct str value = STR("v");
+    struct depot_source source = DEPOT_PARTS(&value, 1);
+    enum s3_end answer = s3_put(s3, STR("keys/x"), &source, false, reply);
+    s3_close(s3);
+    http_close(http);
+    s3_wallet_close(w);
+    arena_free(&a);
+    return answer;
+}
+
+static const char *variable(struct arena *a, const char *name, const char *value)
+{
+    return str_c(a, str_printf(a, "%s=%s", name, value));
+}
+
+static void keys_come_from_the_environment(void **state)
+{
+    struct arena a = {0};
+    struct s3_reply reply;
+    (void)state;
+    const char *environment[] = {
+        variable(&a, "AWS_ACCESS_KEY_ID", bucket_env("S3_TEST_KEY")),
+        variable(&a, "AWS_SECRET_ACCESS_KEY", bucket_env("S3_TEST_SECRET")),
+        variable(&a, "AWS_ENDPOINT_URL_S3", bucket_env("S3_TEST_ENDPOINT")), "HOME=/nonexistent",
+        NULL};
+    assert_int_equal(ask_with(environment, &reply), S3_DONE);
+    arena_free(&a);
+}
+
+static void keys_come_from_a_container(void **state)
+{
+    struct arena a = {0};
+    struct s3_reply reply;
+    (void)state;
+    const char *environment[] = {
+        variable(&a, "AWS_CONTAINER_CREDENTIALS_FULL_URI", bucket_env("S3_TEST_CONTAINER")),
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN=let-me-in",
+        variable(&a, "AWS_ENDPOINT_URL_S3", bucket_env("S3_TEST_ENDPOINT")), "HOME=/nonexistent",
+        NULL};
+    assert_int_equal(ask_with(environment, &reply), S3_DONE);
+    environment[1] = "AWS_CONTAINER_AUTHORIZATION_TOKEN=wrong";
+    assert_int_equal(ask_with(environment, &reply), S3_UNKNOWN);
+    assert_int_equal(reply.attempts, 0);
+    assert_true(reply.trouble[0]);
+    arena_free(&a);
+}
+
 /* ---- certificates ---- */
 
 static void certificate_of_nobody_known_is_refused(void **state)
@@ -314,6 +380,8 @@ int main(void)
         CASE(clock_that_is_off_is_learned),
         CASE(forbidden_key_is_a_miss),
         CASE(read_only_depot_asks_nothing),
+        CASE(keys_come_from_the_environment),
+        CASE(keys_come_from_a_container),
         CASE(certificate_of_nobody_known_is_refused),
         CASE(certificates_that_cannot_be_read_are_told),
         CASE(connections_are_kept),

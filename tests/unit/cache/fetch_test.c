@@ -510,25 +510,6 @@ static void fetch_ranges_join_neighbours(void **state)
     assert_int_equal(sum, 100 + (20 << 20));
 }
 
-static void fetch_plain_file_is_copied(void **state)
-{
-    struct sandbox *s = *state;
-    struct trip t = begin(s);
-    size_t n = 2 << 20;
-    uint8_t *bytes = sandbox_bytes(s, "", n);
-    sandbox_write(s, "noise", bytes, n, 0600);
-    keep(&t, "noise");
-    struct pack_runs runs = {.arena = &s->arena};
-    assert_true(fetch_copy_plain(&s->from, s->depot, &t.places[0].runs[0], &runs, &s->notes));
-    assert_int_equal(runs.n, 1);
-    assert_false(pack_id_eq(&runs.at[0].pack, &t.places[0].runs[0].pack));
-    struct pack_place moved = {t.outputs[0].ref, runs.at, 1};
-    assert_int_equal(fetch_check(&s->from, &moved), FETCH_DONE);
-    struct pack_run nowhere = {pack_id_random(), 0, n, 0};
-    assert_false(fetch_copy_plain(&s->from, s->depot, &nowhere, &runs, &s->notes));
-    end(&t);
-}
-
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, sandbox_begin, sandbox_end)
@@ -549,7 +530,6 @@ int main(void)
         TEST(fetch_bomb_of_folders_is_cut_off),
         TEST(fetch_many_small_files_cost_few_reads),
         TEST(fetch_ranges_join_neighbours),
-        TEST(fetch_plain_file_is_copied),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
