@@ -187,7 +187,7 @@ static const char *reason_of(struct far_depot *d, enum depot_answer answer,
     if (said) {
         return out;
     }
-    const char *reason = reply->error ? strerrordesc_np(reply->error) : NULL;
+    const char *reason = reply->error ? diag_reason(reply->error) : NULL;
     if (reason) {
         return reason;
     }

@@ -311,7 +311,7 @@ void far_fetch(struct far *f, struct far_want *wants, uint32_t count, int64_t un
     x.spool = far_spool_open(x.near->folder);
     if (!x.spool) {
         diag_warning(notes, "cache-write", SPAN_NONE, "cannot make room in the cache: %s",
-                     pack_reason(errno));
+                     diag_reason(errno));
         return;
     }
     table_init(&x.keys, &x.arena);
