@@ -33,7 +33,7 @@ static const struct command_row commands[COMMAND_COUNT] = {
     [COMMAND_RESTORE] = {"restore", "[TARGET…]",
                          "put cached outputs in place without running anything"},
     [COMMAND_CLEAN] = {"clean", "[TARGET…]", "remove outputs"},
-    [COMMAND_CACHE] = {"cache", "ls|gc|check|push|pull", "look after the cache"},
+    [COMMAND_CACHE] = {"cache", "WHAT", "look after the cache: ls, gc, check, push or pull"},
     [COMMAND_CHECK] = {"check", "", "check the Pipelinefile"},
     [COMMAND_FMT] = {"fmt", "[FILE…|-]", "lay Pipelinefiles out in place"},
     [COMMAND_INIT] = {"init", "", "begin a Pipelinefile here"},
