@@ -11,6 +11,7 @@
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -407,11 +408,12 @@ static void look_at_ready(struct building *b)
     }
 }
 
+/* start_queued tries again. A make that is gone hangs up for ever, and lends nothing more. */
 static void on_token(void *context, int fd, short revents)
 {
-    (void)context;
-    (void)fd;
-    (void)revents; /* start_queued tries again */
+    struct building *b = context;
+    if (!(revents & POLLIN))
+        loop_drop_fd(b->loop, fd);
 }
 
 /* Where make lends the slots: one token for each job. */

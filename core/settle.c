@@ -565,6 +565,8 @@ static void finish(struct task *t)
         fits && !t->unfit && b->cache && !(s->flags & (GRAPH_STEP_CACHE_OFF | GRAPH_STEP_NO_LOCAL));
     x.log_path = log;
     x.pending_sequence = kept;
+    if (s->flags & GRAPH_STEP_CACHE_OFF)
+        x.fingerprint = (struct digest){{0}}; /* no result to go by, also once the line is gone */
     state_put_step(b->state, name, &x);
     (void)!state_flush(b->state, b->diags);
     if (kept)

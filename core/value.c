@@ -89,9 +89,9 @@ struct value value_from_json(struct arena *a, const struct json *j)
 
 static bool bool_from_text(struct str text, struct value *out)
 {
-    bool yes = str_eq(text, STR("true")) || str_eq(text, STR("1"));
+    bool yes = str_eq(text, STR("true"));
     *out = value_bool(yes);
-    return yes || str_eq(text, STR("false")) || str_eq(text, STR("0"));
+    return yes || str_eq(text, STR("false"));
 }
 
 bool value_from_text(struct arena *a, enum value_kind kind, struct str text, struct value *out)

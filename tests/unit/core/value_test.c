@@ -181,7 +181,8 @@ static void value_reads_replacements(void **state)
     struct value v;
     assert_true(value_from_text(&f->arena, VALUE_DURATION, STR("PT30M"), &v));
     assert_prints(f, &v, "30m");
-    assert_true(value_from_text(&f->arena, VALUE_BOOL, STR("1"), &v) && v.boolean);
+    assert_true(value_from_text(&f->arena, VALUE_BOOL, STR("true"), &v) && v.boolean);
+    assert_false(value_from_text(&f->arena, VALUE_BOOL, STR("1"), &v));
     assert_true(value_from_text(&f->arena, VALUE_BOOL, STR("false"), &v) && !v.boolean);
     assert_false(value_from_text(&f->arena, VALUE_BOOL, STR("yes"), &v));
     assert_false(value_from_text(&f->arena, VALUE_INT, STR("0.5"), &v));
