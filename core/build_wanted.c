@@ -264,6 +264,7 @@ static bool observe_files(struct building *b, struct diags *d)
     const struct graph *g = b->graph;
     struct arena scratch = {0};
     uint32_t *numbers = ARENA_ARRAY(&scratch, uint32_t, g->file_count + 1), n = 0;
+    observe_expect(b->observe, g->file_count);
     for (uint32_t i = 0; i < g->step_count; i++) {
         if (b->lives[i].life != LIFE_WANTED)
             continue;

@@ -50,6 +50,17 @@ struct observe *observe_make(struct arena *a, const struct observe_with *with)
     return o;
 }
 
+void observe_expect(struct observe *o, uint32_t count)
+{
+    if (count <= o->all.cap)
+        return;
+    struct observed *room = ARENA_ARRAY(o->arena, struct observed, count);
+    if (o->all.n)
+        memcpy(room, o->all.at, o->all.n * sizeof *room);
+    o->all.at = room;
+    o->all.cap = count;
+}
+
 uint32_t observe_add(struct observe *o, struct str path)
 {
     bool is_new;

@@ -50,6 +50,8 @@ struct observe *observe_make(struct arena *a, const struct observe_with *with);
 
 /* The path's number (of a graph's file, a discovered input, or, absolute, a tool). */
 uint32_t observe_add(struct observe *o, struct str path);
+/* Makes room for so many paths at once; more may follow. */
+void observe_expect(struct observe *o, uint32_t count);
 /* Looks at many at once, on all threads; those whose digest the state knows become KNOWN. */
 void observe_many(struct observe *o, const uint32_t *numbers, uint32_t count);
 /* What is there; looks (one stat) if that was not done. Never hashes. Valid until the next observe_add. */
