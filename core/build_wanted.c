@@ -3,6 +3,7 @@
 #include "core/build_wanted.h"
 
 #include "core/building.h"
+#include "core/run/command.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -194,16 +195,6 @@ static bool check_means(struct building *b, struct diags *d)
     return false;
 }
 
-static const char *environment_value(char *const *environment, const char *name)
-{
-    size_t n = strlen(name);
-    for (; environment && *environment; environment++) {
-        if (strncmp(*environment, name, n) == 0 && (*environment)[n] == '=')
-            return *environment + n + 1;
-    }
-    return NULL;
-}
-
 static void add_gpu(struct building *b, struct str name)
 {
     if (b->gpu_count < SCHED_GPUS_MAX && name.n > 0)
@@ -230,7 +221,7 @@ static bool count_gpus(struct building *b, struct diags *d)
 {
     (void)d;
     b->gpu_names = ARENA_ARRAY(b->arena, struct str, SCHED_GPUS_MAX);
-    const char *visible = environment_value(b->options->environment, "CUDA_VISIBLE_DEVICES");
+    const char *visible = command_env(b->options->environment, "CUDA_VISIBLE_DEVICES");
     if (!visible) {
         ask_nvidia_smi(b);
         return true;
