@@ -404,26 +404,6 @@ static void expand(struct shell_scan *s, struct value_parts parts)
     }
 }
 
-static bool any_late(struct value_parts parts)
-{
-    for (uint32_t i = 0; i < parts.count; i++) {
-        if (parts.at[i].value && parts.at[i].value->kind == VALUE_LATE) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool any_untracked(struct value_parts parts)
-{
-    for (uint32_t i = 0; i < parts.count; i++) {
-        if (parts.at[i].value && parts.at[i].value->untracked) {
-            return true;
-        }
-    }
-    return false;
-}
-
 bool shell_expand(const struct value_work *w, struct value_parts parts, enum shell_kind kind,
                   const struct value_style *style, struct value *out, struct diags *d)
 {
@@ -433,12 +413,12 @@ bool shell_expand(const struct value_work *w, struct value_parts parts, enum she
     expand(&s, parts);
     *out = value_string(str_copy(w->arena, buf_str(&s.out)));
     out->refs = value_refs_of(w->arena, parts);
-    out->untracked = !style->tracked && any_untracked(parts);
+    out->untracked = !style->tracked && value_any_untracked(parts);
     if (s.out.full) {
         shell_fail(&s, "too-large", "the command is too long", "pass what is long through a file");
     }
     buf_free(&s.out);
-    if (s.failed || !any_late(parts)) {
+    if (s.failed || !value_any_late(parts)) {
         return !s.failed;
     }
     struct value_late late = {.kind = VALUE_LATE_SHELL,

@@ -84,6 +84,10 @@ struct value_parts {
     uint32_t count;
 };
 
+/* True if one of the values is late, or holds something untracked. */
+bool value_any_late(struct value_parts parts);
+bool value_any_untracked(struct value_parts parts);
+
 /* ---- late values ---- */
 
 enum value_late_kind {

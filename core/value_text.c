@@ -4,7 +4,7 @@
 
 #include <string.h>
 
-static bool any_late(struct value_parts parts)
+bool value_any_late(struct value_parts parts)
 {
     for (uint32_t i = 0; i < parts.count; i++) {
         if (parts.at[i].value && parts.at[i].value->kind == VALUE_LATE) {
@@ -14,7 +14,7 @@ static bool any_late(struct value_parts parts)
     return false;
 }
 
-static bool any_untracked(struct value_parts parts)
+bool value_any_untracked(struct value_parts parts)
 {
     for (uint32_t i = 0; i < parts.count; i++) {
         if (parts.at[i].value && parts.at[i].value->untracked) {
@@ -27,7 +27,7 @@ static bool any_untracked(struct value_parts parts)
 bool value_list(const struct value_work *w, struct value_parts items, struct span at,
                 struct value *out, struct diags *d)
 {
-    if (any_late(items)) {
+    if (value_any_late(items)) {
         struct value_late late = {.kind = VALUE_LATE_LIST, .parts = items, .span = at};
         return value_late_make(w->arena, &late, out, d);
     }
@@ -35,7 +35,7 @@ bool value_list(const struct value_work *w, struct value_parts items, struct spa
     *out = (struct value){.kind = VALUE_LIST,
                           .count = items.count,
                           .items = copies,
-                          .untracked = any_untracked(items),
+                          .untracked = value_any_untracked(items),
                           .depth = 1};
     for (uint32_t i = 0; i < items.count; i++) {
         copies[i] = *items.at[i].value;
@@ -115,7 +115,7 @@ static struct str text_of(struct arena *a, struct value_parts parts,
 bool value_text(const struct value_work *w, struct value_parts parts,
                 const struct value_style *style, struct value *out, struct diags *d)
 {
-    if (any_late(parts)) {
+    if (value_any_late(parts)) {
         struct value_late late = {.kind = VALUE_LATE_TEXT,
                                   .tracked = style->tracked,
                                   .text = style->cwd,
@@ -126,7 +126,7 @@ bool value_text(const struct value_work *w, struct value_parts parts,
     bool full;
     *out = value_string(text_of(w->arena, parts, style, &full));
     out->refs = value_refs_of(w->arena, parts);
-    if (any_untracked(parts) && !style->tracked && !full) {
+    if (value_any_untracked(parts) && !style->tracked && !full) {
         const struct value_style seen = {.cwd = style->cwd, .tracked = true};
         struct value *tracked = ARENA_NEW(w->arena, struct value);
         *tracked = value_string(text_of(w->arena, parts, &seen, &full));
@@ -180,7 +180,7 @@ static bool put_word(struct words *all, const struct value *v, struct span at, s
 bool value_argv(const struct value_work *w, struct value_parts words,
                 const struct value_style *style, struct value *out, struct diags *d)
 {
-    if (any_late(words)) {
+    if (value_any_late(words)) {
         struct value_late late = {.kind = VALUE_LATE_ARGV,
                                   .tracked = style->tracked,
                                   .text = style->cwd,
@@ -197,7 +197,7 @@ bool value_argv(const struct value_work *w, struct value_parts words,
         }
     }
     *out = (struct value){.kind = VALUE_LIST, .count = all.at.n, .items = all.at.at, .depth = 1};
-    out->untracked = !style->tracked && any_untracked(words);
+    out->untracked = !style->tracked && value_any_untracked(words);
     out->refs = value_refs_of(w->arena, words);
     return true;
 }
