@@ -713,28 +713,41 @@ static enum looked end_would_restore(struct task *t, const struct record *r)
     return LOOKED_OVER;
 }
 
+/* LOOKED_ON: *fits tells whether the record's result can be put in place. LOOKED_OVER: it lies there already, and the
+ * step has ended. */
+static enum looked try_hit(struct task *t, const struct record *r, bool *fits)
+{
+    struct str odd;
+    *fits = false;
+    if (!outputs_fit(t, r))
+        return LOOKED_ON;
+    bool same_inputs = inputs_match(t, r, &odd);
+    if (t->awaited)
+        return LOOKED_WAIT;
+    if (!same_inputs)
+        return LOOKED_ON;
+    enum plan_outputs outputs = compare_outputs(t, r, &odd);
+    if (t->awaited)
+        return LOOKED_WAIT;
+    *fits = outputs != PLAN_OUTPUTS_MATCH;
+    if (*fits)
+        return LOOKED_ON;
+    end_up_to_date(t, r, true);
+    return LOOKED_OVER;
+}
+
 static enum looked look_hits(struct task *t)
 {
     struct building *b = t->building;
     for (; t->hit_next < t->hit_count; t->hit_next++) {
-        const struct record *r = &t->hits[t->hit_next].record;
-        struct str odd;
-        if (!outputs_fit(t, r))
-            continue;
-        bool fits = inputs_match(t, r, &odd);
-        if (t->awaited)
-            return LOOKED_WAIT;
-        if (!fits)
-            continue;
-        enum plan_outputs outputs = compare_outputs(t, r, &odd);
-        if (t->awaited)
-            return LOOKED_WAIT;
-        if (outputs == PLAN_OUTPUTS_MATCH) {
-            end_up_to_date(t, r, true);
-            return LOOKED_OVER;
-        }
-        return b->options->mode == BUILD_ASK ? end_would_restore(t, r)
-                                             : restore(t, b->cache, &t->hits[t->hit_next]);
+        const struct cache_hit *hit = &t->hits[t->hit_next];
+        bool fits;
+        enum looked tried = try_hit(t, &hit->record, &fits);
+        if (tried != LOOKED_ON)
+            return tried;
+        if (fits)
+            return b->options->mode == BUILD_ASK ? end_would_restore(t, &hit->record)
+                                                 : restore(t, b->cache, hit);
     }
     return LOOKED_ON;
 }
@@ -759,21 +772,12 @@ static enum looked look_remote_hits(struct task *t)
     }
     for (; t->far_next < t->far_count; t->far_next++) {
         const struct record *r = &t->far_hits[t->far_next].record;
-        struct str odd;
-        if (!outputs_fit(t, r))
-            continue;
-        bool fits = inputs_match(t, r, &odd);
-        if (t->awaited)
-            return LOOKED_WAIT;
+        bool fits;
+        enum looked tried = try_hit(t, r, &fits);
+        if (tried != LOOKED_ON)
+            return tried;
         if (!fits)
             continue;
-        enum plan_outputs outputs = compare_outputs(t, r, &odd);
-        if (t->awaited)
-            return LOOKED_WAIT;
-        if (outputs == PLAN_OUTPUTS_MATCH) {
-            end_up_to_date(t, r, true);
-            return LOOKED_OVER;
-        }
         if (b->options->mode == BUILD_ASK)
             return end_would_restore(t, r);
         remote_fetch(t);
