@@ -7,7 +7,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { LARGE_BYTES = 16 << 20, GRAIN_NS = 10000000 };
+enum { LARGE_BYTES = 16 << 20, GRAIN_NS = 10000000, TURN_BYTES = 1 << 20 };
 
 struct waiter {
     uint32_t who, next; /* next: index + 1 in the list of waiters, 0 ends */
@@ -33,7 +33,7 @@ struct hashing {
     struct str path;
     uint32_t number;
     int root;
-    const struct workers *until;
+    struct workers *until;
     bool ok;
     struct object_seen seen;
     struct file_sig sig;
@@ -190,11 +190,18 @@ int64_t observe_hashing_begins(int root, struct str path)
     return now;
 }
 
+bool observe_is_quick(const struct file_sig *sig)
+{
+    return !file_sig_is_dir(sig) && sig->size < TURN_BYTES;
+}
+
 static void hashing_run(struct work *work)
 {
     struct hashing *h = (struct hashing *)work;
     for (int attempt = 0; attempt < 3; attempt++) {
         struct file_sig before = file_stat(h->root, h->path, true);
+        if (!observe_is_quick(&before))
+            workers_let_pass(h->until, work);
         h->hashed_ns = observe_hashing_begins(h->root, h->path);
         h->ok = object_digest_until(h->root, h->path, h->until, &h->seen, &h->diags);
         h->sig = file_stat(h->root, h->path, true);
@@ -205,10 +212,15 @@ static void hashing_run(struct work *work)
     }
 }
 
-/* Tells everyone who waited for the path. */
+/* Tells everyone who waited for the path, in the order in which they came. */
 static void tell(struct observe *o, uint32_t number)
 {
-    uint32_t next = o->all.at[number].waiters;
+    uint32_t next = 0;
+    for (uint32_t i = o->all.at[number].waiters, before; i; i = before) {
+        before = o->waiters.at[i - 1].next;
+        o->waiters.at[i - 1].next = next;
+        next = i;
+    }
     o->all.at[number].waiters = 0;
     while (next) {
         struct waiter w = o->waiters.at[next - 1];
@@ -251,7 +263,7 @@ static void start_hashing(struct observe *o, uint32_t number)
     x->forgotten = false;
     x->seen_at = o->count;
     struct hashing *h = mem_alloc(sizeof *h);
-    h->work = (struct work){.run = hashing_run, .done = hashing_done};
+    h->work = (struct work){.run = hashing_run, .done = hashing_done, .in_turn = true};
     h->observe = o;
     diags_init(&h->diags, &h->arena);
     h->path = str_copy(&h->arena, x->path);

@@ -65,6 +65,8 @@ void observe_forget_tree(struct observe *o, uint32_t number);
 /* The time to be noted as that when hashing began. Of a large file that was written this instant it first lets the
  * clock's grain pass: else its signature would prove nothing, and all of it be hashed again. On any thread. */
 int64_t observe_hashing_begins(int root, struct str path);
+/* Hashed in no time: who waits may keep the order of the graph. On any thread. */
+bool observe_is_quick(const struct file_sig *sig);
 /* Looks again (one stat; not at what is below a folder). True if it is not what was seen: forgotten then. */
 bool observe_refresh(struct observe *o, uint32_t number);
 /* True if what is there now is provably what was hashed (one stat; folders are never proved). */

@@ -23,6 +23,7 @@ struct settled_output {
 struct settling {
     struct work work;
     struct task *task; /* its arena and diags are the worker's while this is out */
+    struct workers *workers;
     int root;
     struct settled_output *outputs;
     uint32_t output_count;
@@ -76,8 +77,12 @@ static void settling_run(struct work *work)
 {
     struct settling *s = (struct settling *)work;
     s->ok = true;
-    for (uint32_t i = 0; i < s->output_count; i++)
+    for (uint32_t i = 0; i < s->output_count; i++) {
+        struct file_sig sig = file_stat(s->root, s->outputs[i].path, true);
+        if (!observe_is_quick(&sig))
+            workers_let_pass(s->workers, work);
         s->ok = hash_output(s, &s->outputs[i]) && s->ok;
+    }
     for (uint32_t i = 0; i < s->depfile_count && s->ok; i++)
         s->ok = read_depfile(s, s->depfiles[i], &s->found[i]);
 }
@@ -240,8 +245,9 @@ void settle_begin(struct task *t)
     const struct graph *g = b->graph;
     const struct graph_step *step = graph_step(g, t->step);
     struct settling *s = mem_alloc(sizeof *s);
-    s->work = (struct work){.run = settling_run, .done = settling_done};
+    s->work = (struct work){.run = settling_run, .done = settling_done, .in_turn = true};
     s->task = t;
+    s->workers = b->workers;
     s->root = b->root;
     s->outputs = ARENA_ARRAY(&t->arena, struct settled_output, step->outputs.n + 1);
     s->output_count = step->outputs.n;
@@ -391,9 +397,8 @@ static void storing_done(struct work *work)
     if (!s->quiet)
         build_tell_notes(b, &s->notes);
     if (s->ok) {
-        *VEC_PUSH(b->arena, &b->awaiting) =
-            (struct awaiting){str_copy(b->arena, s->name), s->record.fingerprint, s->push,
-                              s->sequence};
+        *VEC_PUSH(b->arena, &b->awaiting) = (struct awaiting){
+            str_copy(b->arena, s->name), s->record.fingerprint, s->push, s->sequence};
     } else {
         clear_pending(b, s->name);
     }

@@ -40,6 +40,8 @@ struct workers {
     pthread_cond_t wake;     /* something to do, or closing */
     pthread_cond_t finished; /* a job is done, or a helper left a batch */
     struct queue ready, done;
+    struct work *turns,
+        *last_turn; /* jobs in turn that are not delivered, by `behind`; the owner's */
     struct lane lanes[WORKERS_LANES];
     struct batch *batch;
     bool closing;
@@ -105,6 +107,13 @@ static void help_with_batch(struct workers *w)
     }
 }
 
+static void wake_owner(struct workers *w)
+{
+    uint64_t one = 1;
+    ssize_t ignored = write(w->event_fd, &one, sizeof one);
+    (void)ignored; /* can only fail when the counter is full, and then it is readable */
+}
+
 static void finish(struct workers *w, struct work *job)
 {
     if (job->lane) {
@@ -120,9 +129,7 @@ static void finish(struct workers *w, struct work *job)
     queue_put(&w->done, job);
     pthread_cond_broadcast(&w->finished);
     if (was_empty) {
-        uint64_t one = 1;
-        ssize_t ignored = write(w->event_fd, &one, sizeof one);
-        (void)ignored; /* can only fail when the counter is full, and then it is readable */
+        wake_owner(w);
     }
 }
 
@@ -220,6 +227,12 @@ void workers_submit(struct workers *w, struct work *job)
 {
     assert(job->run && job->done && job->lane < WORKERS_LANES);
     w->pending++;
+    if (job->in_turn) {
+        job->behind = NULL;
+        job->finished = job->passed = false;
+        *(w->turns ? &w->last_turn->behind : &w->turns) = job;
+        w->last_turn = job;
+    }
     pthread_mutex_lock(&w->mutex);
     struct lane *lane = job->lane ? &w->lanes[job->lane] : NULL;
     if (lane && lane->busy) {
@@ -254,6 +267,41 @@ uint32_t workers_pending(const struct workers *w)
     return w->pending;
 }
 
+void workers_let_pass(struct workers *w, struct work *job)
+{
+    pthread_mutex_lock(&w->mutex);
+    job->passed = true;
+    pthread_mutex_unlock(&w->mutex);
+    wake_owner(w); /* what waited behind it may be done */
+}
+
+/* The first job whose turn has come, taken off the list; NULL: none. */
+static struct work *take_turn(struct workers *w)
+{
+    struct work *before = NULL;
+    pthread_mutex_lock(&w->mutex);
+    struct work *job = w->turns;
+    while (job && !job->finished && job->passed) {
+        before = job;
+        job = job->behind;
+    }
+    pthread_mutex_unlock(&w->mutex);
+    if (!job || !job->finished) {
+        return NULL;
+    }
+    *(before ? &before->behind : &w->turns) = job->behind;
+    if (!job->behind) {
+        w->last_turn = before;
+    }
+    return job;
+}
+
+static void deliver(struct workers *w, struct work *job)
+{
+    w->pending--;
+    job->done(job); /* may free the job or submit it again */
+}
+
 uint32_t workers_collect(struct workers *w)
 {
     /* The event is taken before the queue: what is done in between wakes the loop once more. */
@@ -266,11 +314,18 @@ uint32_t workers_collect(struct workers *w)
     pthread_mutex_unlock(&w->mutex);
     uint32_t count = 0;
     while (job) {
-        struct work *next = job->next; /* done may free the job or submit it again */
-        w->pending--;
-        count++;
-        job->done(job);
+        struct work *next = job->next;
+        if (job->in_turn) {
+            job->finished = true;
+        } else {
+            deliver(w, job);
+            count++;
+        }
         job = next;
+    }
+    while (w->turns && (job = take_turn(w)) != NULL) {
+        deliver(w, job);
+        count++;
     }
     return count;
 }

@@ -12,7 +12,10 @@ struct work {
     void (*run)(struct work *self);  /* on a worker; must not touch anything but the job */
     void (*done)(struct work *self); /* on the owner's thread, from workers_collect */
     uint32_t lane; /* 0: runs beside anything; else jobs of one lane run one at a time, in order */
-    struct work *next; /* the pool's */
+    bool
+        in_turn; /* done is not called before that of each job in turn that was submitted before it */
+    struct work *next, *behind; /* the pool's, as are … */
+    bool finished, passed;      /* … these */
 };
 enum { WORKERS_LANES = 8 };
 
@@ -22,7 +25,9 @@ struct workers *workers_open(uint32_t count);
 void workers_close(struct workers *w);
 void workers_submit(struct workers *w, struct work *job);
 int workers_fd(const struct workers *w); /* becomes readable when something is done */
-/* Calls done for each finished job; gives how many. Never blocks. */
+/* From the run of a job in turn that will take long: those behind it wait for it no more. */
+void workers_let_pass(struct workers *w, struct work *job);
+/* Calls done for each finished job whose turn it is; gives how many. Never blocks. */
 uint32_t workers_collect(struct workers *w);
 uint32_t
 workers_pending(const struct workers *w); /* submitted and not yet collected (owner's thread) */

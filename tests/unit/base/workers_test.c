@@ -141,6 +141,82 @@ static void workers_for_each_visits_each_index_once(void **state)
     workers_close(w);
 }
 
+/* Odd ones take longer than those behind them. */
+static void run_unevenly(struct work *self)
+{
+    struct task *t = (struct task *)self;
+    if (t->number % 2) {
+        usleep(2000);
+    }
+    run_task(self);
+}
+
+static void workers_jobs_in_turn_come_back_in_order(void **state)
+{
+    (void)state;
+    struct workers *w = workers_open(4);
+    struct tally tally = {0};
+    static struct task tasks[40];
+    for (uint32_t i = 0; i < 40; i++) {
+        tasks[i] = make_task(&tally, i);
+        tasks[i].work.run = run_unevenly;
+        tasks[i].work.in_turn = true;
+        workers_submit(w, &tasks[i].work);
+    }
+    while (workers_pending(w) > 0) {
+        workers_wait(w);
+    }
+    for (uint32_t i = 0; i < 40; i++) {
+        assert_int_equal(tally.order[i], i);
+    }
+    workers_close(w);
+}
+
+struct gate {
+    struct task task; /* first */
+    struct workers *workers;
+    int go; /* a pipe's end */
+};
+
+/* Lets those behind it pass, and ends only when it is told to. */
+static void run_at_gate(struct work *self)
+{
+    struct gate *g = (struct gate *)self;
+    char byte = 0;
+    workers_let_pass(g->workers, self);
+    assert_int_equal(read(g->go, &byte, 1), 1);
+    run_task(self);
+}
+
+static void workers_a_long_job_lets_others_pass(void **state)
+{
+    (void)state;
+    int ends[2];
+    assert_int_equal(pipe(ends), 0);
+    struct workers *w = workers_open(2);
+    struct tally tally = {0};
+    struct gate gate = {.task = make_task(&tally, 0), .workers = w, .go = ends[0]};
+    gate.task.work.run = run_at_gate;
+    gate.task.work.in_turn = true;
+    struct task behind = make_task(&tally, 1);
+    behind.work.in_turn = true;
+    workers_submit(w, &gate.task.work);
+    workers_submit(w, &behind.work);
+    while (workers_pending(w) > 1) {
+        (void)poll(&(struct pollfd){.fd = workers_fd(w), .events = POLLIN}, 1, -1);
+        (void)workers_collect(w);
+    }
+    assert_int_equal(tally.order[0], 1);
+    assert_int_equal(write(ends[1], "x", 1), 1);
+    while (workers_pending(w) > 0) {
+        workers_wait(w);
+    }
+    assert_int_equal(tally.order[1], 0);
+    workers_close(w);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 static void sleep_a_while(struct work *self)
 {
     usleep(200000);
@@ -187,6 +263,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(workers_each_job_comes_back_once),
+        cmocka_unit_test(workers_jobs_in_turn_come_back_in_order),
+        cmocka_unit_test(workers_a_long_job_lets_others_pass),
         cmocka_unit_test(workers_job_may_be_submitted_from_done),
         cmocka_unit_test(workers_lane_keeps_order_and_is_alone),
         cmocka_unit_test(workers_for_each_visits_each_index_once),
