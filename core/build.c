@@ -11,7 +11,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <poll.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -205,6 +204,13 @@ static void release_dependents(struct building *b, step_id s, const struct endin
     }
 }
 
+static const char *from_where(const struct ending *e)
+{
+    if (e->result != EVENT_RESTORED && e->result != EVENT_WOULD_RESTORE)
+        return NULL;
+    return e->from_remote ? "remote" : "local";
+}
+
 void build_end_step(struct building *b, step_id s, struct task *t, const struct ending *e)
 {
     struct life_of *l = &b->lives[s.i];
@@ -215,6 +221,7 @@ void build_end_step(struct building *b, step_id s, struct task *t, const struct 
     l->task = NULL;
     b->ended++;
     b->run.saved_ns += e->saved_ns;
+    b->run.remote.restored += e->result == EVENT_RESTORED && e->from_remote;
     count_result(&b->counts, e->result);
     struct event told = {.kind = EVENT_STEP_END,
                          .step = l->number,
@@ -223,9 +230,7 @@ void build_end_step(struct building *b, step_id s, struct task *t, const struct 
                          .result = e->result,
                          .duration_ns = e->duration_ns,
                          .saved_ns = e->saved_ns,
-                         .from = e->result != EVENT_RESTORED ? NULL
-                                 : e->from_remote            ? "remote"
-                                                             : "local",
+                         .from = from_where(e),
                          .reason = e->reason,
                          .command = e->command,
                          .log_path = e->log_path,
@@ -702,12 +707,14 @@ static enum build_result run_build(struct building *b)
     run_loop(b);
     settle_flush(b);
     remote_finish(b);
+    remote_count(b);
     end_the_rest(b);
     (void)!state_flush(b->state, b->diags);
     tell(b, &(struct event){.kind = EVENT_SUMMARY,
                             .duration_ns = time_now_ns() - b->started_ns,
                             .saved_ns = b->run.saved_ns,
-                            .counts = b->counts});
+                            .counts = b->counts,
+                            .remote = b->run.remote});
     if (b->options->mode == BUILD_RUN)
         add_run(b, b->arena);
     if (b->interrupted)

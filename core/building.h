@@ -243,6 +243,7 @@ uint32_t remote_waiting(const struct building *b);
 /* Results that are in the local cache now. */
 void remote_give(struct building *b, const struct digest *fingerprints, uint32_t count);
 void remote_finish(struct building *b); /* at the end: gives what is left, within a bound */
+void remote_count(struct building *b);  /* what it cost, into b->run */
 
 /* settle.c */
 void settle_begin(struct task *t); /* the command ended well */

@@ -29,6 +29,23 @@ struct event_counts {
     uint32_t ran, restored, up_to_date, skipped, failed, would_run, would_restore, may_run;
 };
 
+/* What the remote cache was asked and gave in a build, and what that cost. */
+struct event_remote {
+    uint32_t asked, restored;          /* steps that were looked for there; restored from there */
+    uint64_t lists, gets, puts, drops; /* requests, by kind */
+    uint64_t received, sent;           /* bytes of what was fetched and put */
+    int64_t waited_ns; /* while a step waited for it, or the build's end for its results to go */
+};
+/* Requests of all kinds. */
+static inline uint64_t event_remote_requests(const struct event_remote *r)
+{
+    return r->lists + r->gets + r->puts + r->drops;
+}
+static inline bool event_remote_had_part(const struct event_remote *r)
+{
+    return r->asked > 0 || event_remote_requests(r) > 0;
+}
+
 struct event {
     enum event_kind kind;
     int64_t at_ns; /* realtime */
@@ -42,8 +59,9 @@ struct event {
     int64_t duration_ns;      /* STEP_END: of the command, the restore, or 0 */
     int64_t expected_ns;      /* from the last run; 0 unknown */
     int64_t saved_ns;         /* STEP_END: what a skip or restore saved, by the recorded duration */
-    const char *from;         /* STEP_END: a restored result, "local" or "remote"; else NULL */
-    struct str reason;        /* "param max_depth: 5 -> 6"; why it ran, was skipped, failed */
+    const char
+        *from; /* STEP_END: of what is or would be restored, "local" or "remote"; else NULL */
+    struct str reason;   /* "param max_depth: 5 -> 6"; why it ran, was skipped, failed */
     struct str command;  /* STEP_START and a failed STEP_END: as it is run, secrets never in it */
     struct str log_path; /* STEP_END: workspace-relative; empty: printed nothing */
     int exit_status;     /* failed STEP_END: of the command; -1: none */
@@ -60,7 +78,8 @@ struct event {
     int64_t
         remaining_ns; /* BUILD_BEGIN: estimate from past durations on the longest path; 0 unknown */
     struct event_counts counts;
-    bool asking; /* status or -n: nothing is run */
+    struct event_remote remote; /* SUMMARY */
+    bool asking;                /* status or -n: nothing is run */
 };
 
 /* Told of each event in order, on the build's thread. */

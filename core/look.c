@@ -688,7 +688,7 @@ static bool is_read(const struct graph *g, const struct graph_step *s)
 }
 
 /* Asked only: what a restore would put in place is read from the cache by those who need its values. */
-static void suppose_text(struct task *t, const struct record_output *o)
+static void suppose_text(struct task *t, const struct cache_hit *hit, const struct record_output *o)
 {
     struct building *b = t->building;
     struct arena scratch = {0};
@@ -700,7 +700,7 @@ static void suppose_text(struct task *t, const struct record_output *o)
     if (!b->supposed.arena)
         table_init(&b->supposed, b->arena);
     if ((o->ref.kind == REF_BLOB || o->ref.kind == REF_LIST) && o->ref.size <= JSON_TEXT_LIMIT
-        && cache_read(b->cache, &t->hits[t->hit_next], &o->ref, JSON_TEXT_LIMIT, &text, &quiet))
+        && cache_read(b->cache, hit, &o->ref, JSON_TEXT_LIMIT, &text, &quiet))
         (void)table_add(&b->supposed, o->path, &is_new);
     if (is_new)
         *VEC_PUSH(b->arena, &b->supposed_texts) = str_copy(b->arena, buf_str(&text));
@@ -708,12 +708,14 @@ static void suppose_text(struct task *t, const struct record_output *o)
     arena_free(&scratch);
 }
 
-static enum looked end_would_restore(struct task *t, const struct record *r)
+/* here: where its bytes lie in the local cache; NULL: they are far away. */
+static enum looked end_would_restore(struct task *t, const struct record *r,
+                                     const struct cache_hit *here)
 {
     struct building *b = t->building;
     bool read = is_read(b->graph, graph_step(b->graph, t->step));
-    for (uint32_t i = 0; i < r->output_count && read; i++)
-        suppose_text(t, &r->outputs[i]);
+    for (uint32_t i = 0; i < r->output_count && read && here; i++)
+        suppose_text(t, here, &r->outputs[i]);
     for (uint32_t i = 0; i < r->output_count; i++) {
         observe_suppose(b->observe, observe_add(b->observe, r->outputs[i].path), &r->outputs[i].ref,
                         &r->outputs[i].content, r->outputs[i].mode);
@@ -722,7 +724,9 @@ static enum looked end_would_restore(struct task *t, const struct record *r)
                        .result = EVENT_WOULD_RESTORE,
                        .reason = t->reason.n ? t->reason : change_reason(t),
                        .saved_ns = r->duration_ms * 1000000,
-                       .exit_status = -1};
+                       .exit_status = -1,
+                       .unknown = read && !here,
+                       .from_remote = !here};
     build_end_step(b, t->step, t, &e);
     return LOOKED_OVER;
 }
@@ -760,7 +764,7 @@ static enum looked look_hits(struct task *t)
         if (tried != LOOKED_ON)
             return tried;
         if (fits)
-            return b->options->mode == BUILD_ASK ? end_would_restore(t, &hit->record)
+            return b->options->mode == BUILD_ASK ? end_would_restore(t, &hit->record, hit)
                                                  : restore(t, b->cache, hit);
     }
     return LOOKED_ON;
@@ -793,7 +797,7 @@ static enum looked look_remote_hits(struct task *t)
         if (!fits)
             continue;
         if (b->options->mode == BUILD_ASK)
-            return end_would_restore(t, r);
+            return end_would_restore(t, r, NULL);
         remote_fetch(t);
         return LOOKED_WAIT;
     }

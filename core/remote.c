@@ -64,7 +64,10 @@ struct remote {
     bool read, write;
     VEC(struct task *) wanting; /* to be fetched next */
     struct remote_fetch *fetch; /* under way */
-    uint32_t asking;            /* tasks that wait for an answer */
+    uint32_t waiting;           /* tasks that wait for an answer, or for bytes … */
+    int64_t waits_since_ns;     /* … of which the first began then */
+    int64_t waited_ns;          /* in all, whether one or many waited */
+    uint32_t asked;
     uint32_t overdue; /* answers that nobody waits for any more: until they come, nobody asks */
     bool pushing, to_push, ending;
     timer_id push_timer;
@@ -182,11 +185,21 @@ bool remote_may_give(const struct building *b, const struct graph_step *s)
 
 uint32_t remote_waiting(const struct building *b)
 {
-    const struct remote *r = b->remote;
-    uint32_t n = r ? r->asking + r->wanting.n : 0;
-    for (uint32_t i = 0; r && r->fetch && i < r->fetch->count; i++)
-        n += r->fetch->tasks[i] != NULL;
-    return n;
+    return b->remote ? b->remote->waiting : 0;
+}
+
+static void begin_wait(struct remote *r, struct task *t)
+{
+    t->awaited = 1;
+    if (r->waiting++ == 0)
+        r->waits_since_ns = time_boot_ns();
+}
+
+static void end_wait(struct remote *r, struct task *t)
+{
+    t->awaited = 0;
+    if (--r->waiting == 0)
+        r->waited_ns += time_boot_ns() - r->waits_since_ns;
 }
 
 const struct cache *remote_near(const struct building *b)
@@ -224,11 +237,10 @@ static void ask_done(struct work *work)
         return;
     }
     loop_drop_timer(r->building->loop, a->timer);
-    r->asking--;
     t->far_hits = a->hits;
     t->far_count = a->count;
     ask_release(a); /* the task holds it, too */
-    t->awaited = 0;
+    end_wait(r, t);
     look_again(t);
 }
 
@@ -238,11 +250,10 @@ static void ask_give_up(struct remote_ask *a)
     struct task *t = a->task;
     struct remote *r = a->remote;
     a->task = NULL;
-    r->asking--;
     r->overdue++;
     t->ask = NULL;
     ask_release(a);
-    t->awaited = 0;
+    end_wait(r, t);
     look_again(t);
 }
 
@@ -278,8 +289,8 @@ void remote_ask(struct task *t)
         t->last && t->last->duration_ns > 0 ? bound_ns(t->last->duration_ns) : UNKNOWN_NS;
     a->timer = loop_add_timer(t->building->loop, time_boot_ns() + expected, ask_late, a);
     t->ask = a;
-    t->awaited = 1;
-    r->asking++;
+    r->asked++;
+    begin_wait(r, t);
     workers_submit(r->workers, &a->work);
 }
 
@@ -303,7 +314,7 @@ static void fetch_run(struct work *work)
 
 static void go_on(struct task *t, struct remote_fetch *f, const struct cache_hit *got)
 {
-    t->awaited = 0;
+    end_wait(t->building->remote, t);
     t->got = got;
     if (got) {
         fetch_release(t->fetch);
@@ -423,7 +434,7 @@ static void fetch_soon(void *context)
 void remote_fetch(struct task *t)
 {
     struct remote *r = t->building->remote;
-    t->awaited = 1;
+    begin_wait(r, t);
     *VEC_PUSH(t->building->arena, &r->wanting) = t;
     if (r->wanting.n == 1 && !r->fetch)
         (void)loop_add_timer(t->building->loop, time_boot_ns() + 5000000, fetch_soon, r);
@@ -505,11 +516,9 @@ static void wait_for_push(struct remote *r, int64_t until_boot_ns)
         loop_wait(r->building->loop, WAIT_MS);
 }
 
-void remote_finish(struct building *b)
+static void finish(struct remote *r)
 {
-    struct remote *r = b->remote;
-    if (!r || !r->write)
-        return;
+    struct building *b = r->building;
     r->ending = true;
     if (r->push_timer.i)
         loop_drop_timer(b->loop, r->push_timer);
@@ -524,6 +533,34 @@ void remote_finish(struct building *b)
         build_notice(b, "remote-unfinished", false,
                      STR("not all results are in the remote cache yet: the next build here, or "
                          "'pawl cache push', goes on"));
+}
+
+void remote_finish(struct building *b)
+{
+    struct remote *r = b->remote;
+    if (!r || !r->write)
+        return;
+    int64_t began = time_boot_ns();
+    bool waits = r->pushing || r->to_push;
+    finish(r);
+    r->waited_ns += waits ? time_boot_ns() - began : 0;
+}
+
+void remote_count(struct building *b)
+{
+    const struct remote *r = b->remote;
+    if (!r)
+        return;
+    struct far_count count = far_place_count(far_place_of(r->far));
+    struct event_remote *to = &b->run.remote;
+    to->asked = r->asked;
+    to->lists = count.lists;
+    to->gets = count.gets;
+    to->puts = count.puts;
+    to->drops = count.drops;
+    to->received = count.received;
+    to->sent = count.sent;
+    to->waited_ns = r->waited_ns;
 }
 
 /* ---- the end ---- */

@@ -88,6 +88,24 @@ static void put_steps(struct buf *b, const struct state_run *run)
     buf_put_char(b, ']');
 }
 
+/* Only of a build that had to do with it. */
+static void put_remote(struct buf *b, const struct event_remote *r)
+{
+    if (!event_remote_had_part(r)) {
+        return;
+    }
+    buf_printf(b, ",\"remote\":{\"asked\":%u", r->asked);
+    put_number(b, "restored", r->restored);
+    put_number(b, "lists", (int64_t)r->lists);
+    put_number(b, "gets", (int64_t)r->gets);
+    put_number(b, "puts", (int64_t)r->puts);
+    put_number(b, "drops", (int64_t)r->drops);
+    put_number(b, "received", (int64_t)r->received);
+    put_number(b, "sent", (int64_t)r->sent);
+    put_number(b, "waited_ns", r->waited_ns);
+    buf_put_char(b, '}');
+}
+
 static bool put_run(struct buf *b, const struct state_run *run)
 {
     buf_put_str(b, STR("{\"id\":"));
@@ -105,6 +123,7 @@ static bool put_run(struct buf *b, const struct state_run *run)
     if (run->interrupted) {
         buf_put_str(b, STR(",\"interrupted\":true"));
     }
+    put_remote(b, &run->remote);
     size_t before = b->n;
     put_pairs(b, "params", run->params, run->param_count);
     if (b->full || b->n > LINE_LIMIT / 4) {
@@ -186,6 +205,31 @@ static void read_steps(struct arena *a, const struct json *from, struct state_ru
     }
 }
 
+static uint64_t amount_of(const struct json *object, struct str name)
+{
+    int64_t n = number_of(object, name);
+    return n < 0 ? 0 : (uint64_t)n;
+}
+
+static void read_remote(const struct json *from, struct event_remote *to)
+{
+    const struct json *remote = json_member(from, STR("remote"));
+    if (!remote || remote->kind != JSON_OBJECT) {
+        return;
+    }
+    *to = (struct event_remote){
+        .asked = count_of(remote, STR("asked")),
+        .restored = count_of(remote, STR("restored")),
+        .lists = amount_of(remote, STR("lists")),
+        .gets = amount_of(remote, STR("gets")),
+        .puts = amount_of(remote, STR("puts")),
+        .drops = amount_of(remote, STR("drops")),
+        .received = amount_of(remote, STR("received")),
+        .sent = amount_of(remote, STR("sent")),
+        .waited_ns = number_of(remote, STR("waited_ns")),
+    };
+}
+
 /* "r17": 17; 0 if it is not of that form. */
 static uint64_t id_number(struct str id)
 {
@@ -218,6 +262,7 @@ static bool read_line(struct arena *a, struct str line, struct state_run *out)
     const struct json *interrupted = json_member(from, STR("interrupted"));
     out->interrupted = interrupted && interrupted->kind == JSON_BOOL && interrupted->boolean;
     out->params = pairs_of(a, from, STR("params"), &out->param_count);
+    read_remote(from, &out->remote);
     read_steps(a, from, out);
     return true;
 }

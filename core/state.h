@@ -7,6 +7,7 @@
 #include "cache/record.h"
 #include "core/base/diag.h"
 #include "core/base/file.h"
+#include "core/event.h"
 
 struct state;
 
@@ -77,6 +78,7 @@ struct state_run {
     uint32_t ran, restored, up_to_date, skipped, failed;
     bool interrupted;
     int64_t saved_ns; /* by what was not run */
+    struct event_remote remote;
 };
 bool state_add_run(struct state *s, struct state_run *run, struct diags *d); /* sets run->id */
 /* The newest limit runs (0: all), oldest first. */

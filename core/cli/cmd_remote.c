@@ -5,6 +5,8 @@
 #include "core/cli/commands.h"
 #include "core/cli/session.h"
 #include "core/remote.h"
+#include "core/ui/jsonl.h"
+#include "core/ui/text.h"
 
 #include <string.h>
 #include <unistd.h>
@@ -71,6 +73,25 @@ static void want(struct remote_session *s, const struct digest *fingerprint)
         *VEC_PUSH(&s->session.arena, &s->fingerprints) = *fingerprint;
 }
 
+/* What it took so far: for people a line, for programs a member. */
+static void put_cost(struct remote_session *s)
+{
+    struct far_count c = far_place_count(far_place_of(s->far));
+    struct event_remote cost = {.lists = c.lists,
+                                .gets = c.gets,
+                                .puts = c.puts,
+                                .drops = c.drops,
+                                .received = c.received,
+                                .sent = c.sent};
+    if (s->session.opts->json) {
+        jsonl_put_remote(&s->out, &cost);
+        return;
+    }
+    buf_put_str(&s->out, STR("remote: "));
+    text_put_remote(&s->out, &cost, true);
+    buf_put_char(&s->out, '\n');
+}
+
 /* ---- push ---- */
 
 static void want_local(void *context, const struct cache_entry *e)
@@ -103,11 +124,14 @@ static int push(struct remote_session *s)
     far_push(s->far, s->fingerprints.at, s->fingerprints.n, INT64_MAX, &pushed, &s->session.diags);
     if (pushed.whole)
         (void)!far_queue_drop(place, queue, queued);
-    if (s->session.opts->json)
-        buf_printf(&s->out, "{\"pushed\":%u,\"known\":%u,\"whole\":%s}\n", pushed.results,
+    bool json = s->session.opts->json;
+    if (json)
+        buf_printf(&s->out, "{\"pushed\":%u,\"known\":%u,\"whole\":%s", pushed.results,
                    pushed.known, pushed.whole ? "true" : "false");
     else
         buf_printf(&s->out, "pushed: %u results; %u were there\n", pushed.results, pushed.known);
+    put_cost(s);
+    buf_put_str(&s->out, json ? STR("}\n") : STR(""));
     return pushed.whole ? EXIT_DONE : EXIT_FAILED;
 }
 
@@ -137,9 +161,11 @@ static int pull(struct remote_session *s)
     for (uint32_t i = 0; i < count; i++)
         here += wants[i].here;
     if (x->opts->json)
-        buf_printf(&s->out, "{\"here\":%u,\"missing\":%u}\n", here, count - here);
+        buf_printf(&s->out, "{\"here\":%u,\"missing\":%u", here, count - here);
     else
         buf_printf(&s->out, "here: %u of %u results\n", here, count);
+    put_cost(s);
+    buf_put_str(&s->out, x->opts->json ? STR("}\n") : STR(""));
     return here == count ? EXIT_DONE : EXIT_FAILED;
 }
 
@@ -183,6 +209,8 @@ static int collect(struct remote_session *s)
     if (!far_gc(s->far, &g, &r, &s->session.diags))
         return EXIT_FAILED;
     cache_text_gc(&s->out, &r, o);
+    if (!o->json)
+        put_cost(s);
     return EXIT_DONE;
 }
 
@@ -191,6 +219,8 @@ static int check(struct remote_session *s)
     struct cache_check_report r;
     bool sound = far_check(s->far, &r, &s->session.diags);
     cache_text_check(&s->out, &r, sound, s->session.opts->json);
+    if (!s->session.opts->json)
+        put_cost(s);
     return sound ? EXIT_DONE : EXIT_FAILED;
 }
 

@@ -52,6 +52,20 @@ static void put_step(struct buf *b, const struct event *e)
     buf_put_str(b, e->change_count ? STR("]}\n") : STR("}\n"));
 }
 
+void jsonl_put_remote(struct buf *b, const struct event_remote *r)
+{
+    if (!event_remote_had_part(r))
+        return;
+    buf_printf(b, ",\"remote\":{\"asked\":%u,\"given\":%u", r->asked, r->restored);
+    buf_printf(b, ",\"list\":%llu,\"get\":%llu,\"put\":%llu,\"delete\":%llu",
+               (unsigned long long)r->lists, (unsigned long long)r->gets,
+               (unsigned long long)r->puts, (unsigned long long)r->drops);
+    buf_printf(b, ",\"received_bytes\":%llu,\"sent_bytes\":%llu,\"waited_seconds\":",
+               (unsigned long long)r->received, (unsigned long long)r->sent);
+    put_seconds(b, r->waited_ns);
+    buf_put_char(b, '}');
+}
+
 static void put_summary(struct buf *b, const struct event *e)
 {
     const struct event_counts *c = &e->counts;
@@ -64,6 +78,7 @@ static void put_summary(struct buf *b, const struct event *e)
     }
     buf_put_str(b, STR(",\"seconds\":"));
     put_seconds(b, e->duration_ns);
+    jsonl_put_remote(b, &e->remote);
     buf_put_str(b, STR("}\n"));
 }
 

@@ -10,3 +10,5 @@ struct jsonl {
     bool broken;              /* nobody reads it any more */
 };
 void jsonl_init(struct jsonl *j, int fd);
+/* `,"remote":{…}`; nothing of a build that had nothing to do with it. */
+void jsonl_put_remote(struct buf *b, const struct event_remote *r);

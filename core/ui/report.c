@@ -4,7 +4,10 @@
 
 #include "core/base/json.h"
 #include "core/base/table.h"
+#include "core/ui/jsonl.h"
+#include "core/ui/text.h"
 
+#include <string.h>
 #include <time.h>
 
 /* ---- tables ---- */
@@ -180,6 +183,7 @@ static void put_run_json(struct buf *b, const struct state_run *r)
         ",\"ran\":%u,\"restored\":%u,\"up_to_date\":%u,\"skipped\":%u,\"failed\":%u,\"interrupted\":%s",
         r->ran, r->restored, r->up_to_date, r->skipped, r->failed,
         r->interrupted ? "true" : "false");
+    jsonl_put_remote(b, &r->remote);
     put_pairs(b, "params", r->params, r->param_count);
     buf_put_str(b, STR(",\"metrics\":{"));
     bool any = false;
@@ -203,29 +207,51 @@ static const char *how_it_ended(const struct state_run *r)
     return r->interrupted ? "interrupted" : r->failed ? "failed" : "good";
 }
 
+/* A column for it only where some run had to do with a remote cache. */
+static bool any_remote(const struct state_run *runs, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (event_remote_had_part(&runs[i].remote))
+            return true;
+    }
+    return false;
+}
+
+static void add_run_cells(struct sheet *s, const struct state_run *r, bool far)
+{
+    struct arena *a = s->arena;
+    add_cell(s, r->id);
+    add_cell(s, time_text(a, r->started_ms));
+    add_cell(s, duration_text(a, r->duration_ns));
+    add_cell(s, str_printf(a, "%u", r->ran));
+    add_cell(s, str_printf(a, "%u", r->restored));
+    if (far)
+        add_cell(s, str_printf(a, "%u", r->remote.restored));
+    const uint32_t counts[] = {r->up_to_date, r->skipped, r->failed};
+    for (uint32_t k = 0; k < 3; k++)
+        add_cell(s, str_printf(a, "%u", counts[k]));
+    add_cell(s, str_from(how_it_ended(r)));
+    add_cell(s, r->targets);
+}
+
 void report_runs(struct buf *b, const struct state_run *runs, uint32_t count,
                  const struct report_options *o)
 {
     struct arena scratch = {0};
-    static const char *const heads[] = {"run",        "started", "took",   "ran", "restored",
-                                        "up to date", "skipped", "failed", "end", "targets"};
-    struct sheet s = {.arena = &scratch, .columns = 10, .right = 0xfc};
-    for (uint32_t i = 0; i < s.columns; i++)
-        add_cell(&s, str_from(heads[i]));
+    static const char *const heads[] = {"run",      "started",     "took",       "ran",
+                                        "restored", "from remote", "up to date", "skipped",
+                                        "failed",   "end",         "targets"};
+    bool far = any_remote(runs, count);
+    struct sheet s = {.arena = &scratch, .columns = far ? 11 : 10, .right = far ? 0x1fc : 0xfc};
+    for (uint32_t i = 0; i < sizeof heads / sizeof heads[0]; i++) {
+        if (far || strcmp(heads[i], "from remote") != 0)
+            add_cell(&s, str_from(heads[i]));
+    }
     for (uint32_t i = 0; i < count; i++) {
-        const struct state_run *r = &runs[i];
-        if (o->json) {
-            put_run_json(b, r);
-            continue;
-        }
-        add_cell(&s, r->id);
-        add_cell(&s, time_text(&scratch, r->started_ms));
-        add_cell(&s, duration_text(&scratch, r->duration_ns));
-        const uint32_t counts[] = {r->ran, r->restored, r->up_to_date, r->skipped, r->failed};
-        for (uint32_t k = 0; k < 5; k++)
-            add_cell(&s, str_printf(&scratch, "%u", counts[k]));
-        add_cell(&s, str_from(how_it_ended(r)));
-        add_cell(&s, r->targets);
+        if (o->json)
+            put_run_json(b, &runs[i]);
+        else
+            add_run_cells(&s, &runs[i], far);
     }
     if (!o->json)
         put_sheet(b, &s);
@@ -234,49 +260,97 @@ void report_runs(struct buf *b, const struct state_run *runs, uint32_t count,
 
 /* ---- stats ---- */
 
+struct stats {
+    uint64_t ran, restored, up_to_date, failed;
+    int64_t saved_ns, spent_ns;
+    double money;
+    struct event_remote remote;
+};
+
+static void add_remote(struct event_remote *to, const struct event_remote *r)
+{
+    to->asked += r->asked;
+    to->restored += r->restored;
+    to->lists += r->lists;
+    to->gets += r->gets;
+    to->puts += r->puts;
+    to->drops += r->drops;
+    to->received += r->received;
+    to->sent += r->sent;
+    to->waited_ns += r->waited_ns;
+}
+
+static void add_run(struct stats *x, const struct state_run *r)
+{
+    x->ran += r->ran;
+    x->restored += r->restored;
+    x->up_to_date += r->up_to_date;
+    x->failed += r->failed;
+    x->saved_ns += r->saved_ns;
+    add_remote(&x->remote, &r->remote);
+    for (uint32_t k = 0; k < r->step_count; k++) {
+        const struct state_run_step *s = &r->steps[k];
+        if (str_eq(s->result, STR("ran")))
+            x->spent_ns += s->duration_ns;
+        x->money += s->price * (double)s->saved_ns / 3.6e12;
+    }
+}
+
+static double rate_of(uint64_t hits, uint64_t all)
+{
+    return all ? (double)hits / (double)all : 0;
+}
+
+static void put_stats_json(struct buf *b, const struct stats *x, uint32_t count, double rate)
+{
+    buf_printf(b, "{\"runs\":%u,\"ran\":%llu,\"restored\":%llu,\"up_to_date\":%llu,\"failed\":%llu",
+               count, (unsigned long long)x->ran, (unsigned long long)x->restored,
+               (unsigned long long)x->up_to_date, (unsigned long long)x->failed);
+    buf_printf(b, ",\"hit_rate\":%.4f", rate);
+    put_seconds(b, "spent_seconds", x->spent_ns);
+    put_seconds(b, "saved_seconds", x->saved_ns);
+    buf_printf(b, ",\"saved_money\":%.2f", x->money);
+    jsonl_put_remote(b, &x->remote);
+    buf_put_str(b, STR("}\n"));
+}
+
+static void put_stats_remote(struct buf *b, const struct stats *x)
+{
+    const struct event_remote *r = &x->remote;
+    if (!event_remote_had_part(r))
+        return;
+    uint64_t local = x->restored > r->restored ? x->restored - r->restored : 0;
+    buf_printf(b, "restored     %llu from the local cache, %u from the remote one\n",
+               (unsigned long long)local, r->restored);
+    buf_printf(b, "remote       %u of %u found (%.1f %%)\n", r->restored, r->asked,
+               100 * rate_of(r->restored, r->asked));
+    buf_put_str(b, STR("             "));
+    text_put_remote(b, r, true);
+    buf_put_char(b, '\n');
+}
+
 void report_stats(struct buf *b, const struct state_run *runs, uint32_t count,
                   const struct report_options *o)
 {
-    uint64_t ran = 0, restored = 0, up_to_date = 0, failed = 0;
-    int64_t saved_ns = 0, spent_ns = 0;
-    double money = 0;
-    for (uint32_t i = 0; i < count; i++) {
-        const struct state_run *r = &runs[i];
-        ran += r->ran;
-        restored += r->restored;
-        up_to_date += r->up_to_date;
-        failed += r->failed;
-        saved_ns += r->saved_ns;
-        for (uint32_t k = 0; k < r->step_count; k++) {
-            const struct state_run_step *s = &r->steps[k];
-            if (str_eq(s->result, STR("ran")))
-                spent_ns += s->duration_ns;
-            money += s->price * (double)s->saved_ns / 3.6e12;
-        }
-    }
-    uint64_t all = ran + restored + up_to_date;
-    double rate = all ? 100.0 * (double)(restored + up_to_date) / (double)all : 0;
+    struct stats x = {0};
+    for (uint32_t i = 0; i < count; i++)
+        add_run(&x, &runs[i]);
+    double rate = rate_of(x.restored + x.up_to_date, x.ran + x.restored + x.up_to_date);
     if (o->json) {
-        buf_printf(
-            b, "{\"runs\":%u,\"ran\":%llu,\"restored\":%llu,\"up_to_date\":%llu,\"failed\":%llu",
-            count, (unsigned long long)ran, (unsigned long long)restored,
-            (unsigned long long)up_to_date, (unsigned long long)failed);
-        buf_printf(b, ",\"hit_rate\":%.4f", rate / 100);
-        put_seconds(b, "spent_seconds", spent_ns);
-        put_seconds(b, "saved_seconds", saved_ns);
-        buf_printf(b, ",\"saved_money\":%.2f}\n", money);
+        put_stats_json(b, &x, count, rate);
         return;
     }
     struct arena scratch = {0};
     buf_printf(b, "runs         %u\n", count);
     buf_printf(b, "steps        %llu ran, %llu restored, %llu up to date, %llu failed\n",
-               (unsigned long long)ran, (unsigned long long)restored,
-               (unsigned long long)up_to_date, (unsigned long long)failed);
-    buf_printf(b, "hit rate     %.1f %%\n", rate);
-    buf_printf(b, "time spent   %.*s\n", STR_ARG(duration_text(&scratch, spent_ns)));
-    buf_printf(b, "time saved   %.*s\n", STR_ARG(duration_text(&scratch, saved_ns)));
-    if (money > 0)
-        buf_printf(b, "money saved  %.2f (by the steps' price for an hour)\n", money);
+               (unsigned long long)x.ran, (unsigned long long)x.restored,
+               (unsigned long long)x.up_to_date, (unsigned long long)x.failed);
+    buf_printf(b, "hit rate     %.1f %%\n", 100 * rate);
+    buf_printf(b, "time spent   %.*s\n", STR_ARG(duration_text(&scratch, x.spent_ns)));
+    buf_printf(b, "time saved   %.*s\n", STR_ARG(duration_text(&scratch, x.saved_ns)));
+    if (x.money > 0)
+        buf_printf(b, "money saved  %.2f (by the steps' price for an hour)\n", x.money);
+    put_stats_remote(b, &x);
     arena_free(&scratch);
 }
 

@@ -9,6 +9,7 @@
 #include <string.h>
 
 enum { LOG_SHOWN = 256 << 10, LOG_READ_LIMIT = 80 << 20, VALUE_SHOWN = 400 };
+enum { WAIT_SHOWN_NS = 10 * 1000 * 1000 };
 
 struct result_look {
     const char *word, *color;
@@ -142,6 +143,54 @@ static void put_count(struct buf *b, uint32_t n, const char *what, bool *any)
     *any = true;
 }
 
+static void put_kind(struct buf *b, uint64_t n, const char *what, bool *any)
+{
+    if (n > 0)
+        buf_printf(b, "%s%llu %s", *any ? ", " : "", (unsigned long long)n, what);
+    *any |= n > 0;
+}
+
+void text_put_remote(struct buf *b, const struct event_remote *r, bool by_kind)
+{
+    uint64_t requests = event_remote_requests(r);
+    bool any = false;
+    buf_printf(b, "%llu request%s", (unsigned long long)requests, requests == 1 ? "" : "s");
+    if (by_kind && requests > 0) {
+        buf_put_str(b, STR(" ("));
+        put_kind(b, r->lists, "list", &any);
+        put_kind(b, r->gets, "get", &any);
+        put_kind(b, r->puts, "put", &any);
+        put_kind(b, r->drops, "delete", &any);
+        buf_put_char(b, ')');
+    }
+    if (r->received > 0) {
+        buf_put_str(b, STR(", "));
+        str_put_size(b, r->received);
+        buf_put_str(b, STR(" down"));
+    }
+    if (r->sent > 0) {
+        buf_put_str(b, STR(", "));
+        str_put_size(b, r->sent);
+        buf_put_str(b, STR(" up"));
+    }
+    if (r->waited_ns >= WAIT_SHOWN_NS) {
+        buf_put_str(b, STR(", "));
+        str_put_duration(b, r->waited_ns);
+        buf_put_str(b, STR(" waited"));
+    }
+}
+
+static void put_remote_line(struct buf *b, const struct event *e, bool verbose)
+{
+    if (!event_remote_had_part(&e->remote))
+        return;
+    buf_put_str(b, STR("remote: "));
+    if (e->remote.asked > 0 && !e->asking)
+        buf_printf(b, "%u of %u found, ", e->remote.restored, e->remote.asked);
+    text_put_remote(b, &e->remote, verbose);
+    buf_put_char(b, '\n');
+}
+
 void text_put_summary(struct buf *b, const struct event *e, const struct text_options *o)
 {
     const struct event_counts *c = &e->counts;
@@ -168,6 +217,7 @@ void text_put_summary(struct buf *b, const struct event *e, const struct text_op
         }
     }
     buf_put_char(b, '\n');
+    put_remote_line(b, e, o->verbose);
 }
 
 static void tell(struct listener *self, const struct event *e)

@@ -24,5 +24,7 @@ void text_init(struct text *t, const struct text_options *o);
 /* For other listeners and reports: the same lines. */
 void text_put_step(struct buf *b, const struct event *e, const struct text_options *o);
 void text_put_summary(struct buf *b, const struct event *e, const struct text_options *o);
+/* "5 requests, 1.2MiB down, 0.8s waited"; by_kind: "5 requests (1 list, 4 get), …". */
+void text_put_remote(struct buf *b, const struct event_remote *r, bool by_kind);
 /* The step's log, made fit for a terminal, at most its last part, each line as it is. */
 void text_put_log(struct buf *b, int root, struct str path, uint64_t limit);

@@ -89,7 +89,8 @@ static void runs_come_back_as_they_were(void **state)
                             .skipped = 4,
                             .failed = 5,
                             .interrupted = true,
-                            .saved_ns = 99};
+                            .saved_ns = 99,
+                            .remote = {9, 8, 7, 6, 5, 4, 3, 2, 1}};
     assert_true(runs_add(f.dir, &f.arena, &run, &f.d));
     assert_string_equal(str_c(&f.arena, run.id), "r1");
     add_plain(&f, "r2");
@@ -106,6 +107,8 @@ static void runs_come_back_as_they_were(void **state)
     assert_int_equal(got[0].failed, 5);
     assert_int_equal(got[0].saved_ns, 99);
     assert_true(got[0].interrupted && !got[1].interrupted);
+    assert_memory_equal(&got[0].remote, &run.remote, sizeof run.remote);
+    assert_false(event_remote_had_part(&got[1].remote));
     assert_int_equal(got[0].param_count, 1);
     assert_true(str_eq(got[0].params[0].name, STR("depth")));
     assert_int_equal(got[0].step_count, 2);
