@@ -2,13 +2,18 @@
 # SPDX-License-Identifier: MIT
 """A Ceph object gateway of one monitor, one store in memory and one gateway, on loopback ports that were free.
 All of it lies in one folder and ends with the `with` block."""
+import hashlib
+import hmac
+import json
 import os
 import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
+import urllib.request
 import uuid
 
 PROGRAMS = ["ceph-mon", "ceph-osd", "radosgw", "radosgw-admin", "ceph", "ceph-authtool", "monmaptool", "openssl"]
@@ -51,7 +56,7 @@ auth_allow_insecure_global_id_reclaim = true
 [osd]
 osd_data = {dir}/osd
 osd_objectstore = memstore
-memstore_device_bytes = 1G
+memstore_device_bytes = {store}
 [client]
 rgw_frontends = beast tcp_nodelay=1 endpoint=127.0.0.1:{port} ssl_endpoint=127.0.0.1:{tls_port} ssl_certificate={dir}/server.pem ssl_private_key={dir}/server.key
 rgw_dns_name = {name}
@@ -60,7 +65,9 @@ rgw_thread_pool_size = 32
 rgw_override_bucket_index_max_shards = 1
 rgw_dynamic_resharding = false
 rgw_enable_usage_log = false
-rgw_enable_ops_log = false
+rgw_enable_ops_log = {log}
+rgw_ops_log_rados = false
+rgw_ops_log_file_path = {dir}/requests.json
 """
 
 
@@ -83,7 +90,9 @@ def free_ports(count):
 
 
 class Gateway:
-    def __init__(self):
+    """store: how much fits in; log: whether each request is written down for requests()."""
+    def __init__(self, store="1G", log=False):
+        self.store, self.log, self.log_at, self.markers = store, log, 0, 0
         self.dir = tempfile.mkdtemp(prefix="pawl-s3-")
         self.port, self.tls_port, self.mon_port = free_ports(3)
         self.endpoint = f"http://127.0.0.1:{self.port}"
@@ -149,7 +158,8 @@ class Gateway:
         fsid, osd = str(uuid.uuid4()), str(uuid.uuid4())
         with open(self.path("ceph.conf"), "w", encoding="ascii") as f:
             f.write(CONF.format(fsid=fsid, dir=self.dir, port=self.port, tls_port=self.tls_port,
-                                mon_port=self.mon_port, name=NAME))
+                                mon_port=self.mon_port, name=NAME, store=self.store,
+                                log="true" if self.log else "false"))
         self.make_certificates()
         self.make_keyring()
         self.run("monmaptool", "--create", "--fsid", fsid, "--addv", "a",
@@ -172,6 +182,54 @@ class Gateway:
     def add_user(self, name, key_id, secret):
         self.ceph("radosgw-admin", "user", "create", f"--uid={name}", f"--display-name={name}",
                   f"--access-key={key_id}", f"--secret-key={secret}")
+
+    def make_bucket(self, name):
+        now, payload = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()), hashlib.sha256(b"").hexdigest()
+        scope, names = f"{now[:8]}/us-east-1/s3/aws4_request", "host;x-amz-content-sha256;x-amz-date"
+        fields = {"host": f"127.0.0.1:{self.port}", "x-amz-content-sha256": payload, "x-amz-date": now}
+        asked = f"PUT\n/{name}\n\n" + "".join(f"{k}:{v}\n" for k, v in fields.items()) + f"\n{names}\n{payload}"
+        text = f"AWS4-HMAC-SHA256\n{now}\n{scope}\n{hashlib.sha256(asked.encode()).hexdigest()}"
+        key = b"AWS4" + SECRET.encode()
+        for part in [*scope.split("/"), text]:
+            key = hmac.digest(key, part.encode(), "sha256")
+        fields["authorization"] = f"AWS4-HMAC-SHA256 Credential={KEY_ID}/{scope}, SignedHeaders={names}, Signature={key.hex()}"
+        request = urllib.request.Request(f"{self.endpoint}/{name}", method="PUT", headers=fields)
+        urllib.request.urlopen(request, timeout=20).close()
+
+    @staticmethod
+    def read_requests(line):
+        """Threads of the gateway that write at once put several into a line, and leave another empty."""
+        decoder, at = json.JSONDecoder(), 0
+        while at < len(line):
+            request, at = decoder.raw_decode(line, at)
+            yield request
+
+    def requests(self, bucket):
+        """(method, operation, bytes that came, bytes that went) of each request since the last call. One of our own
+        to a bucket that is there, which is left out, says that all before it are written down."""
+        self.markers += 1
+        marker = f"/{bucket}/marker-{self.markers} "
+        with socket.create_connection(("127.0.0.1", self.port), timeout=10) as s:
+            s.sendall(f"GET {marker}HTTP/1.0\r\n\r\n".encode())
+            while s.recv(4096):
+                pass
+        found, deadline = [], time.monotonic() + 20
+        with open(self.path("requests.json"), encoding="utf-8") as f:
+            f.seek(self.log_at)
+            while time.monotonic() < deadline:
+                at = f.tell()
+                line = f.readline()
+                if not line.endswith("\n"):
+                    f.seek(at)
+                    time.sleep(0.02)
+                    continue
+                seen = [r for r in self.read_requests(line.strip()) if "/marker-" not in r["uri"] or marker in r["uri"]]
+                found += [(sys.intern(r["uri"].split(" ")[0]), sys.intern(r["operation"]), r["bytes_received"],
+                           r["bytes_sent"]) for r in seen if marker not in r["uri"]]
+                if any(marker in r["uri"] for r in seen):
+                    self.log_at = f.tell()
+                    return found
+        raise RuntimeError("the gateway does not write down what it is asked")
 
     def stop(self):
         for process in reversed(self.running):
