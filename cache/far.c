@@ -3,6 +3,7 @@
 #include "cache/far.h"
 
 #include "cache/far_inside.h"
+#include "cache/older.h"
 #include "core/base/file.h"
 
 #include <stdlib.h>
@@ -149,6 +150,19 @@ uint32_t far_lookup(struct far *f, struct arena *a, const struct digest *fingerp
     }
     *out = hits;
     return count;
+}
+
+void far_look(struct far *f, struct diags *notes)
+{
+    if (!far_place_is_down(f->place) && far_view_open(&f->view, f->place, notes)) {
+        (void)!far_view_sync(&f->view, -1, notes);
+    }
+}
+
+int64_t far_expect_ms(struct far *f, struct str output)
+{
+    const struct far_options *o = far_place_options(f->place);
+    return f->view.open ? older_duration_ms(&f->view.manifest.view, output, o->hint) : 0;
 }
 
 /* ---- all of them ---- */

@@ -28,6 +28,10 @@ struct far_hit {
 /* Asking. As cache_lookup. */
 uint32_t far_lookup(struct far *f, struct arena *a, const struct digest *fingerprint,
                     int64_t not_before_ms, struct far_hit **out, struct diags *notes);
+/* Looks there for what is new, now: for a lookup that follows. */
+void far_look(struct far *f, struct diags *notes);
+/* What the newest of the pipeline's results with this output took; 0: not known. */
+int64_t far_expect_ms(struct far *f, struct str output);
 /* What is new there, now: for `pawl cache pull`, ls and gc. Each result, newest first. */
 bool far_each(struct far *f, bool (*each)(void *context, const struct far_hit *h), void *context,
               struct diags *notes);

@@ -35,6 +35,7 @@ struct far_depot {
     struct depot *inner;
     struct far_place *place;
     int copies;
+    bool bears; /* its trouble is its own */
     struct arena arena;
     struct table stored_keys; /* of the last list … */
     VEC(int64_t) stored_ms;   /* … by number */
@@ -199,6 +200,9 @@ static void judge(struct far_depot *d, bool put, enum depot_answer answer,
                   const struct depot_reply *reply)
 {
     char why[WHY_BYTES];
+    if (d->bears) {
+        return;
+    }
     if (answer == DEPOT_REFUSED && put) {
         note_unwritable(d->place, reason_of(d, answer, reply, why));
     } else if (answer == DEPOT_LATER || answer == DEPOT_REFUSED) {
@@ -487,4 +491,9 @@ struct depot *far_depot_open(struct far_place *p, int copies, struct diags *note
     d->copies = copies;
     table_init(&d->stored_keys, &d->arena);
     return &d->depot;
+}
+
+void far_depot_bear(struct depot *base)
+{
+    ((struct far_depot *)base)->bears = true;
 }

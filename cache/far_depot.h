@@ -41,5 +41,7 @@ void far_place_tell(struct far_place *p, struct diags *notes);
 /* One lane's handle; its get may be called on any thread. copies: descriptor of the place's folder here, borrowed;
  * -1: none are kept. NULL with a warning. */
 struct depot *far_depot_open(struct far_place *p, int copies, struct diags *notes);
+/* This handle's trouble says nothing of the place: it is for what can be done without. */
+void far_depot_bear(struct depot *d);
 /* Reads the segment from afar even where there is a copy. */
 void far_depot_forget_copy(struct depot *d, struct str key);

@@ -53,3 +53,35 @@ bool older_place(const struct view *v, const struct record_output *output, const
     }
     return false;
 }
+
+static bool has_output(const struct record *r, struct str path, const uint8_t hint[8])
+{
+    bool found = false;
+    bool ours = memcmp(r->hint, hint, sizeof r->hint) == 0;
+    for (uint32_t i = 0; i < r->output_count && ours && !found; i++) {
+        found = str_eq(r->outputs[i].path, path);
+    }
+    return found;
+}
+
+int64_t older_duration_ms(const struct view *v, struct str path, const uint8_t hint[8])
+{
+    uint32_t end = v->rows.n > OLDER_ROWS ? v->rows.n - OLDER_ROWS : 0;
+    uint32_t decoded = 0;
+    int64_t ms = 0;
+    struct arena a = {0};
+    for (uint32_t i = v->rows.n; i > end && ms == 0 && decoded < OLDER_DECODED; i--) {
+        struct record r;
+        struct arena_mark mark = arena_mark(&a);
+        if (str_find(v->rows.at[i - 1].row, path) < 0) {
+            continue; /* cheaper than to decode it */
+        }
+        decoded++;
+        if (record_read(&a, v->rows.at[i - 1].row, &r) && has_output(&r, path, hint)) {
+            ms = r.duration_ms;
+        }
+        arena_reset(&a, mark);
+    }
+    arena_free(&a);
+    return ms;
+}

@@ -21,7 +21,10 @@
 struct remote;
 struct remote_ask;
 struct remote_fetch;
+struct far;
 struct far_hit;
+struct lease;
+struct leases;
 
 enum { BUILD_CACHE_LANE = 1 }; /* of the workers: the struct cache is one lane's */
 
@@ -92,6 +95,10 @@ struct task {
     struct remote_fetch *fetch;  /* that is under way, or brought … */
     const struct cache_hit *got; /* … this, which lies in the local cache now */
     bool from_remote;
+    int64_t far_expected_ns; /* what an older result there took; 0: not known */
+    bool fresh;              /* ask for what is there now, not lately */
+    bool leasable;           /* the remote cache was asked, and has no result */
+    struct lease *lease;     /* NULL: none */
 
     struct job job;
     struct sched_grant grant;
@@ -148,6 +155,7 @@ struct building {
     struct observe *observe;
     struct cache *cache;   /* NULL: none */
     struct remote *remote; /* NULL: none */
+    struct leases *leases; /* NULL: none */
     int root;
 
     struct life_of *lives;   /* one for each step */
@@ -237,13 +245,28 @@ bool remote_may_give(const struct building *b, const struct graph_step *s);
 void remote_ask(struct task *t);   /* then look_again */
 void remote_fetch(struct task *t); /* the hit far_next; then t->got, or the next hit; look_again */
 const struct cache *remote_near(const struct building *b);
-void remote_forget(struct task *t);   /* the task ends */
-void remote_stop(struct building *b); /* interrupted: nobody waits any more */
+struct workers *remote_workers(const struct building *b); /* once something was asked */
+uint32_t remote_jobs(const struct building *b);           /* so many steps at a time */
+void remote_forget(struct task *t);                       /* the task ends */
+void remote_stop(struct building *b);                     /* interrupted: nobody waits any more */
 uint32_t remote_waiting(const struct building *b);
 /* Results that are in the local cache now. */
 void remote_give(struct building *b, const struct digest *fingerprints, uint32_t count);
 void remote_finish(struct building *b); /* at the end: gives what is left, within a bound */
 void remote_count(struct building *b);  /* what it cost, into b->run */
+
+/* lease.c: steps that take long are run by one builder at a time */
+void lease_open(struct building *b, struct far *remote);
+void lease_close(struct building *b); /* nothing may be under way */
+bool lease_is_wanted(const struct task *t);
+void lease_begin(struct task *t);  /* QUEUED, without its tokens → LOOKING; later queued again */
+void lease_forget(struct task *t); /* the task ends, or is looked at anew */
+void lease_let_in(struct building *b);
+uint32_t lease_waiting(const struct building *b);
+void lease_keep(struct task *t); /* until its result is published, or will not be */
+bool lease_is_kept(const struct building *b, const struct digest *fingerprints, uint32_t count);
+void lease_end(struct building *b, const struct digest *fingerprints, uint32_t count);
+void lease_finish(struct building *b); /* lets go of all, within a bound */
 
 /* settle.c */
 void settle_begin(struct task *t); /* the command ended well */

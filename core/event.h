@@ -20,6 +20,7 @@ enum event_result { /* of a step; names by event_result_name */
 enum event_kind {
     EVENT_BUILD_BEGIN, /* totals, once the wanted steps are known; again if a fan-out adds some */
     EVENT_STEP_START,  /* its command was started (again with try > 1) */
+    EVENT_STEP_WAIT, /* another machine runs it (text), and its result is awaited; text empty: not any more */
     EVENT_STEP_END,
     EVENT_NOTICE,  /* one line about the cache, a retry, a changed input */
     EVENT_SUMMARY, /* last */
@@ -57,7 +58,7 @@ struct event {
     enum event_result result; /* STEP_END */
     uint32_t attempt;         /* STEP_START: 1, 2, … */
     int64_t duration_ns;      /* STEP_END: of the command, the restore, or 0 */
-    int64_t expected_ns;      /* from the last run; 0 unknown */
+    int64_t expected_ns;      /* from the last run; 0 unknown. STEP_WAIT: how long at most */
     int64_t saved_ns;         /* STEP_END: what a skip or restore saved, by the recorded duration */
     const char
         *from; /* STEP_END: of what is or would be restored, "local" or "remote"; else NULL */
@@ -71,7 +72,7 @@ struct event {
     bool has_metrics;
     /* notice */
     const char *code;
-    struct str text;
+    struct str text; /* STEP_WAIT, too: for whom */
     bool warning;
     /* totals and summary */
     uint32_t wanted; /* BUILD_BEGIN: wanted steps */

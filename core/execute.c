@@ -268,6 +268,7 @@ static void give_back(struct task *t)
     sched_release(t->building->sched, &t->grant);
     if (t->building->options->jobserver)
         jobserver_release(t->building->options->jobserver);
+    lease_let_in(t->building);
 }
 
 static struct str log_if_any(struct task *t)
@@ -443,6 +444,11 @@ void execute_start(struct task *t)
     if (t->attempt == 0 && look_is_outdated(t)) {
         give_back(t);
         look_anew(t);
+        return;
+    }
+    if (t->attempt == 0 && lease_is_wanted(t)) {
+        give_back(t);
+        lease_begin(t);
         return;
     }
     life_set(b, t->step, LIFE_RUNNING);

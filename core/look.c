@@ -801,6 +801,7 @@ static enum looked look_remote_hits(struct task *t)
         remote_fetch(t);
         return LOOKED_WAIT;
     }
+    t->leasable = true;
     return must_run(t);
 }
 
@@ -913,6 +914,8 @@ bool look_is_outdated(struct task *t)
 void look_anew(struct task *t)
 {
     t->looked_twice = true;
+    t->leasable = false;
+    lease_forget(t);
     life_set(t->building, t->step, LIFE_LOOKING);
     t->stage = LOOK_INPUTS;
     t->reason = STR("");

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { LANE_ASK = 1, LANE_FETCH = 2, LANE_PUSH = 3, THREADS = 3, WAIT_MS = 50 };
+enum { LANE_ASK = 1, LANE_FETCH = 2, LANE_PUSH = 3, THREADS = 4, WAIT_MS = 50 };
 #define SECOND_NS INT64_C(1000000000)
 #define LEAST_NS (2 * SECOND_NS)    /* so long anything may be waited for */
 #define UNKNOWN_NS (10 * SECOND_NS) /* … and for a step that never ran here */
@@ -29,8 +29,11 @@ struct remote_ask {
     struct diags notes;
     struct digest fingerprint;
     int64_t not_before_ms;
+    bool fresh;
+    struct str output; /* whose older result says how long the step takes; empty: that is known */
     struct far_hit *hits;
     uint32_t count;
+    int64_t expected_ns;
 };
 
 /* Several results on their way. */
@@ -53,6 +56,8 @@ struct push {
     struct remote *remote;
     struct arena arena;
     struct diags notes;
+    struct digest *fingerprints;
+    uint32_t count;
     struct far_pushed pushed;
     int64_t until_boot_ns;
 };
@@ -70,6 +75,7 @@ struct remote {
     uint32_t asked;
     uint32_t overdue; /* answers that nobody waits for any more: until they come, nobody asks */
     bool pushing, to_push, ending;
+    bool hurry; /* others wait for what is to be pushed */
     timer_id push_timer;
 };
 
@@ -155,6 +161,8 @@ void remote_open(struct building *b)
     r->read = o.read;
     r->write = o.write;
     b->remote = r;
+    if (r->read && r->write)
+        lease_open(b, far);
     r->to_push = r->write && has_queue(r);
 }
 
@@ -185,7 +193,7 @@ bool remote_may_give(const struct building *b, const struct graph_step *s)
 
 uint32_t remote_waiting(const struct building *b)
 {
-    return b->remote ? b->remote->waiting : 0;
+    return b->remote ? b->remote->waiting + lease_waiting(b) : 0;
 }
 
 static void begin_wait(struct remote *r, struct task *t)
@@ -207,6 +215,11 @@ const struct cache *remote_near(const struct building *b)
     return far_near(b->remote->far);
 }
 
+struct workers *remote_workers(const struct building *b)
+{
+    return b->remote->workers;
+}
+
 /* ---- asking ---- */
 
 static void ask_release(struct remote_ask *a)
@@ -220,8 +233,12 @@ static void ask_release(struct remote_ask *a)
 static void ask_run(struct work *work)
 {
     struct remote_ask *a = (struct remote_ask *)work;
-    a->count = far_lookup(a->remote->far, &a->arena, &a->fingerprint, a->not_before_ms, &a->hits,
-                          &a->notes);
+    struct far *f = a->remote->far;
+    if (a->fresh)
+        far_look(f, &a->notes);
+    a->count = far_lookup(f, &a->arena, &a->fingerprint, a->not_before_ms, &a->hits, &a->notes);
+    if (a->count == 0 && a->output.n)
+        a->expected_ns = far_expect_ms(f, a->output) * 1000000;
 }
 
 static void ask_done(struct work *work)
@@ -239,6 +256,7 @@ static void ask_done(struct work *work)
     loop_drop_timer(r->building->loop, a->timer);
     t->far_hits = a->hits;
     t->far_count = a->count;
+    t->far_expected_ns = a->expected_ns;
     ask_release(a); /* the task holds it, too */
     end_wait(r, t);
     look_again(t);
@@ -262,6 +280,15 @@ static void ask_late(void *context)
     ask_give_up(context);
 }
 
+/* It may be asked again, of other inputs or after a while. */
+static void remote_forget_answer(struct task *t)
+{
+    ask_release(t->ask);
+    t->ask = NULL;
+    t->far_hits = NULL;
+    t->far_count = t->far_next = 0;
+}
+
 static int64_t bound_ns(int64_t expected_ns)
 {
     int64_t half = expected_ns / 2;
@@ -271,11 +298,13 @@ static int64_t bound_ns(int64_t expected_ns)
 void remote_ask(struct task *t)
 {
     struct remote *r = t->building->remote;
+    const struct graph *g = t->building->graph;
+    remote_forget_answer(t);
     if (!start_workers(r)) {
         look_again(t);
         return;
     }
-    const struct graph_step *s = graph_step(t->building->graph, t->step);
+    const struct graph_step *s = graph_step(g, t->step);
     int64_t expire_ms = s->expire_ns == 0 ? 0 : s->expire_ns < 1000000 ? 1 : s->expire_ns / 1000000;
     struct remote_ask *a = mem_alloc(sizeof *a);
     a->work = (struct work){.run = ask_run, .done = ask_done, .lane = LANE_ASK};
@@ -285,6 +314,9 @@ void remote_ask(struct task *t)
     a->fingerprint = t->fingerprint;
     a->not_before_ms = plan_not_before_ms(time_now_ns() / 1000000, expire_ms);
     diags_init(&a->notes, &a->arena);
+    a->fresh = t->fresh;
+    if (!t->last && s->outputs.n)
+        a->output = str_copy(&a->arena, graph_path(g, g->outputs[s->outputs.first].file));
     int64_t expected =
         t->last && t->last->duration_ns > 0 ? bound_ns(t->last->duration_ns) : UNKNOWN_NS;
     a->timer = loop_add_timer(t->building->loop, time_boot_ns() + expected, ask_late, a);
@@ -391,7 +423,7 @@ static int64_t fetch_bound(const struct remote_fetch *f, uint32_t jobs)
     return bound_ns(sum > longest ? sum : longest);
 }
 
-static uint32_t job_count(const struct building *b)
+uint32_t remote_jobs(const struct building *b)
 {
     long cpus = sysconf(_SC_NPROCESSORS_ONLN);
     return b->options->jobs ? b->options->jobs : cpus > 0 ? (uint32_t)cpus : 1;
@@ -418,7 +450,7 @@ static void fetch_next(struct remote *r)
         t->ask->users++;
     }
     r->wanting.n = 0;
-    int64_t bound = fetch_bound(f, job_count(r->building));
+    int64_t bound = fetch_bound(f, remote_jobs(r->building));
     f->until_boot_ns = time_boot_ns() + bound;
     f->timer = loop_add_timer(r->building->loop, f->until_boot_ns, fetch_late, f);
     r->fetch = f;
@@ -446,6 +478,7 @@ void remote_forget(struct task *t)
     fetch_release(t->fetch);
     t->ask = NULL;
     t->fetch = NULL;
+    lease_forget(t);
 }
 
 /* ---- giving ---- */
@@ -453,13 +486,12 @@ void remote_forget(struct task *t)
 static void push_run(struct work *work)
 {
     struct push *p = (struct push *)work;
-    struct digest *fingerprints;
     struct far_place *place = far_place_of(p->remote->far);
-    uint32_t count = far_queue_read(place, &p->arena, &fingerprints);
-    far_push(p->remote->far, fingerprints, count, p->until_boot_ns, &p->pushed, &p->notes);
+    p->count = far_queue_read(place, &p->arena, &p->fingerprints);
+    far_push(p->remote->far, p->fingerprints, p->count, p->until_boot_ns, &p->pushed, &p->notes);
     bool refused = far_place_is_unwritable(place) && !far_place_is_down(place);
-    if ((p->pushed.whole || refused) && count > 0)
-        (void)!far_queue_drop(place, fingerprints, count); /* push by hand finds them all */
+    if ((p->pushed.whole || refused) && p->count > 0)
+        (void)!far_queue_drop(place, p->fingerprints, p->count); /* push by hand finds them all */
 }
 
 static void push_start(struct remote *r, int64_t until_boot_ns);
@@ -472,17 +504,31 @@ static void push_soon(void *context)
         push_start(r, INT64_MAX);
 }
 
+static void push_later(struct remote *r)
+{
+    struct loop *loop = r->building->loop;
+    int64_t after_ns = r->hurry ? 0 : GATHER_NS;
+    if (r->push_timer.i && r->hurry) {
+        loop_drop_timer(loop, r->push_timer);
+        r->push_timer = (timer_id){0};
+    }
+    if (!r->pushing && !r->push_timer.i && !r->ending)
+        r->push_timer = loop_add_timer(loop, time_boot_ns() + after_ns, push_soon, r);
+}
+
 static void push_done(struct work *work)
 {
     struct push *p = (struct push *)work;
     struct remote *r = p->remote;
     build_tell_notes(r->building, &p->notes);
     r->pushing = false;
+    if (p->pushed.whole)
+        lease_end(r->building, p->fingerprints, p->count);
     r->to_push |= !p->pushed.whole && !far_place_is_unwritable(far_place_of(r->far));
     arena_free(&p->arena);
     mem_free(p);
-    if (r->to_push && !r->ending && !r->push_timer.i)
-        r->push_timer = loop_add_timer(r->building->loop, time_boot_ns() + GATHER_NS, push_soon, r);
+    if (r->to_push)
+        push_later(r);
 }
 
 static void push_start(struct remote *r, int64_t until_boot_ns)
@@ -495,18 +541,22 @@ static void push_start(struct remote *r, int64_t until_boot_ns)
     p->until_boot_ns = until_boot_ns;
     diags_init(&p->notes, &p->arena);
     r->pushing = true;
-    r->to_push = false;
+    r->to_push = r->hurry = false;
     workers_submit(r->workers, &p->work);
 }
 
 void remote_give(struct building *b, const struct digest *fingerprints, uint32_t count)
 {
     struct remote *r = b->remote;
-    if (!r || count == 0 || !far_queue_add(far_place_of(r->far), fingerprints, count))
+    if (!r || count == 0)
         return;
+    if (!far_queue_add(far_place_of(r->far), fingerprints, count)) {
+        lease_end(b, fingerprints, count);
+        return;
+    }
     r->to_push = true;
-    if (!r->pushing && !r->push_timer.i && !r->ending)
-        r->push_timer = loop_add_timer(b->loop, time_boot_ns() + GATHER_NS, push_soon, r);
+    r->hurry |= lease_is_kept(b, fingerprints, count);
+    push_later(r);
 }
 
 /* Until pushing is over, or it is time. */
@@ -533,6 +583,7 @@ static void finish(struct remote *r)
         build_notice(b, "remote-unfinished", false,
                      STR("not all results are in the remote cache yet: the next build here, or "
                          "'pawl cache push', goes on"));
+    lease_finish(b);
 }
 
 void remote_finish(struct building *b)
@@ -600,6 +651,7 @@ void remote_close(struct building *b)
             return;
         workers_close(r->workers);
     }
+    lease_close(b);
     far_close(r->far);
     mem_free(r);
 }

@@ -346,8 +346,9 @@ struct storing {
     struct record record;
     struct str name, log_path;
     int root;
-    bool push;  /* to the remote cache, once it is committed */
-    bool quiet; /* a result of an earlier build: not fitting any more is no news */
+    bool push;    /* to the remote cache, once it is committed */
+    bool at_once; /* others wait for it */
+    bool quiet;   /* a result of an earlier build: not fitting any more is no news */
     bool ok;
     uint64_t sequence, committed;
 };
@@ -356,7 +357,7 @@ static void storing_run(struct work *work)
 {
     struct storing *s = (struct storing *)work;
     s->ok = cache_store(s->cache, &s->record, s->root, s->log_path, &s->sequence, &s->notes);
-    (void)!cache_flush(s->cache, false, &s->notes);
+    (void)!cache_flush(s->cache, s->at_once, &s->notes);
     s->committed = cache_committed(s->cache);
 }
 
@@ -401,6 +402,7 @@ static void storing_done(struct work *work)
             str_copy(b->arena, s->name), s->record.fingerprint, s->push, s->sequence};
     } else {
         clear_pending(b, s->name);
+        lease_end(b, &s->record.fingerprint, 1);
     }
     if (s->committed != b->committed) {
         b->committed = s->committed;
@@ -443,6 +445,7 @@ static void store(struct building *b, struct str name, struct str row, struct st
     tag_parts(&s->arena, &s->record);
     step_id step = graph_find_step(b->graph, name);
     s->push = step.i != GRAPH_NONE && remote_may_give(b, graph_step(b->graph, step));
+    s->at_once = lease_is_kept(b, &s->record.fingerprint, 1);
     workers_submit(b->workers, &s->work);
 }
 
@@ -574,8 +577,10 @@ static void finish(struct task *t)
         x.fingerprint = (struct digest){{0}}; /* no result to go by, also once the line is gone */
     state_put_step(b->state, name, &x);
     (void)!state_flush(b->state, b->diags);
-    if (kept)
+    if (kept) {
+        lease_keep(t);
         store(b, name, x.record, log, false);
+    }
     buf_free(&row);
     end_ran(t, log);
 }

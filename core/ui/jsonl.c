@@ -100,7 +100,8 @@ static void tell(struct listener *self, const struct event *e)
     case EVENT_SUMMARY: put_summary(&b, e); break;
     case EVENT_NOTICE: put_notice(&b, e); break;
     case EVENT_BUILD_BEGIN:
-    case EVENT_STEP_START: break;
+    case EVENT_STEP_START:
+    case EVENT_STEP_WAIT: break;
     }
     if (b.n && !j->broken)
         j->broken = !file_write_all(j->fd, b.s, b.n);

@@ -235,6 +235,7 @@ static void tell(struct listener *self, const struct event *e)
             put_command(&b, e->command);
         }
         break;
+    case EVENT_STEP_WAIT: break; /* a notice says it */
     case EVENT_STEP_END:
         t->ended++;
         put_end(t, &b, e);

@@ -19,6 +19,7 @@ enum {
 struct running {
     uint32_t step;
     struct str name;
+    struct str waits_for;            /* empty: it runs */
     int64_t started_ns, expected_ns; /* monotonic */
 };
 
@@ -85,8 +86,20 @@ static void put_running(struct buf *b, const struct running *r, int64_t now_ns, 
     }
     buf_put_str(&line, STR("  "));
     str_put_visible(&line, r->name);
+    if (r->waits_for.n) {
+        buf_put_str(&line, STR("  waits for "));
+        str_put_visible(&line, r->waits_for);
+    }
     put_line(b, buf_str(&line), width);
     buf_free(&line);
+}
+
+static uint32_t waiting_count(const struct tty *t)
+{
+    uint32_t n = 0;
+    for (uint32_t i = 0; i < t->running.n; i++)
+        n += t->running.at[i].waits_for.n > 0;
+    return n;
 }
 
 static void draw(struct tty *t, struct buf *b)
@@ -97,7 +110,10 @@ static void draw(struct tty *t, struct buf *b)
     uint32_t shown = t->running.n < room ? t->running.n : room - 1;
     struct buf line;
     buf_init(&line, BUF_TEXT_LIMIT);
-    buf_printf(&line, "[%u/%u] %u running, ", t->ended, t->wanted, t->running.n);
+    uint32_t waiting = waiting_count(t);
+    buf_printf(&line, "[%u/%u] %u running, ", t->ended, t->wanted, t->running.n - waiting);
+    if (waiting)
+        buf_printf(&line, "%u waiting, ", waiting);
     str_put_duration(&line, now_ns - t->began_ns);
     put_estimate(t, &line, now_ns);
     put_line(b, buf_str(&line), width);
@@ -115,8 +131,26 @@ static void draw(struct tty *t, struct buf *b)
 static void begin_running(struct tty *t, const struct event *e)
 {
     struct running *r = VEC_PUSH(&t->arena, &t->running);
-    *r = (struct running){e->step, str_copy(&t->arena, e->name), time_monotonic_ns(),
-                          e->expected_ns};
+    *r = (struct running){.step = e->step,
+                          .name = str_copy(&t->arena, e->name),
+                          .started_ns = time_monotonic_ns(),
+                          .expected_ns = e->expected_ns};
+}
+
+/* It is looked at again and again: only the first time begins the waiting. */
+static void wait_running(struct tty *t, const struct event *e)
+{
+    struct running *r = NULL;
+    for (uint32_t i = 0; i < t->running.n; i++) {
+        if (t->running.at[i].step == e->step)
+            r = &t->running.at[i];
+    }
+    if (!r) {
+        begin_running(t, e);
+        r = &t->running.at[t->running.n - 1];
+    }
+    if (!str_eq(r->waits_for, e->text))
+        r->waits_for = str_copy(&t->arena, e->text);
 }
 
 static void end_running(struct tty *t, uint32_t step)
@@ -141,6 +175,13 @@ static void follow(struct tty *t, const struct event *e)
     case EVENT_STEP_START:
         end_running(t, e->step);
         begin_running(t, e);
+        break;
+    case EVENT_STEP_WAIT:
+        if (e->text.n) {
+            wait_running(t, e);
+        } else {
+            end_running(t, e->step);
+        }
         break;
     case EVENT_STEP_END:
         t->ended++;

@@ -273,6 +273,30 @@ static void place_that_takes_nothing_is_read_all_the_same(void **state)
     assert_int_equal(look(t, "x", &hits), 1);
 }
 
+static void older_result_says_how_long_it_takes(void **state)
+{
+    struct two *t = *state;
+    struct far_hit *hits;
+    store(t->a, "x", STR("out/x"), STR("hello\n"));
+    push(t, "x", 1);
+    assert_int_equal(far_expect_ms(t->far_b, STR("out/x")), 0); /* nothing was asked yet */
+    assert_int_equal(look(t, "y", &hits), 0);
+    assert_int_equal(far_expect_ms(t->far_b, STR("out/x")), 1000);
+    assert_int_equal(far_expect_ms(t->far_b, STR("out")), 0);
+}
+
+static void look_brings_what_is_new_since(void **state)
+{
+    struct two *t = *state;
+    struct far_hit *hits;
+    assert_int_equal(look(t, "x", &hits), 0);
+    store(t->a, "x", STR("x"), STR("hello\n"));
+    push(t, "x", 1);
+    assert_int_equal(look(t, "x", &hits), 0);
+    far_look(t->far_b, &t->b->notes);
+    assert_int_equal(look(t, "x", &hits), 1);
+}
+
 static void queue_keeps_what_is_not_dropped(void **state)
 {
     struct two *t = *state;
@@ -303,6 +327,8 @@ int main(void)
         TEST(too_late_is_a_miss),
         TEST(unknown_format_is_told_once),
         TEST(place_that_takes_nothing_is_read_all_the_same),
+        TEST(older_result_says_how_long_it_takes),
+        TEST(look_brings_what_is_new_since),
         TEST(queue_keeps_what_is_not_dropped),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
