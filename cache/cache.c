@@ -198,7 +198,7 @@ bool cache_has_pack(struct cache *c, const struct pack_run *run)
 uint32_t cache_find_places(struct cache *c, const struct ref *root, struct arena *a,
                            struct pack_place **out)
 {
-    uint32_t count = view_find_places(&c->manifest.view, root, a, out);
+    uint32_t count = view_find_places(&c->manifest.view, root, VIEW_PLACES_ALL, a, out);
     uint32_t standing = 0;
     for (uint32_t i = 0; i < count; i++) {
         struct pack_place p = (*out)[i];

@@ -28,6 +28,7 @@ bool cache_gc(struct cache *c, const struct cache_gc_options *o, struct cache_gc
         return true; /* nothing is there */
     }
     bool flushed = cache_flush(c, true, notes);
+    manifest_widen(&c->manifest);
     if (!flushed || !cache_look(c, notes)
         || !manifest_read_format(&c->manifest, !c->options.read_only, notes)) {
         return false;

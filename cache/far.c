@@ -80,7 +80,7 @@ static bool add_places(const struct view *v, struct arena *a, const struct ref *
 {
     struct pack_place *found;
     uint32_t before = to->count;
-    uint32_t count = view_find_places(v, root, a, &found);
+    uint32_t count = view_find_places(v, root, VIEW_PLACES_FEW, a, &found);
     for (uint32_t i = 0; i < count; i++) {
         if (!is_far_place(&found[i])) {
             continue;

@@ -7,7 +7,11 @@
 
 static bool open_whole(struct far *f, struct diags *notes)
 {
-    return far_view_open(&f->view, f->place, notes) && far_view_sync_full(&f->view, notes);
+    if (!far_view_open(&f->view, f->place, notes)) {
+        return false;
+    }
+    manifest_widen(&f->view.manifest);
+    return far_view_sync_full(&f->view, notes);
 }
 
 bool far_gc(struct far *f, const struct cache_gc_options *o, struct cache_gc_report *out,

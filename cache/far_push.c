@@ -202,20 +202,6 @@ struct pushing {
     struct diags *notes;
 };
 
-static bool has_sound_place(const struct view *v, const struct ref *root, struct arena *a,
-                            struct pack_place *out)
-{
-    struct pack_place *places;
-    uint32_t count = view_find_places(v, root, a, &places);
-    for (uint32_t i = 0; i < count; i++) {
-        if (!view_place_is_condemned(v, &places[i])) {
-            *out = places[i];
-            return true;
-        }
-    }
-    return false;
-}
-
 /* A new version of something large mostly consists of the same chunks. */
 static void learn_older(struct far_pusher *x, const struct record *r, uint32_t i, struct arena *a)
 {
@@ -236,7 +222,7 @@ static enum copied add_result(struct pushing *p, struct far_hit *hit)
     struct pack_place *places = ARENA_ARRAY(&p->arena, struct pack_place, count + 1);
     for (uint32_t i = 0; i < count; i++) {
         const struct ref *root = far_root(r, i);
-        if (has_sound_place(&x->view.manifest.view, root, &p->arena, &places[i])) {
+        if (view_find_sound_place(&x->view.manifest.view, root, &p->arena, &places[i])) {
             continue;
         }
         learn_older(x, r, i, &p->arena);

@@ -220,6 +220,10 @@ static bool sync_view(struct far_view *v, bool full, struct diags *notes)
         write_synced(v);
     }
     pass_on(&own, notes);
+    if (v->manifest.told_many) { /* as if it were not there */
+        v->unusable = true;
+        far_place_give_up(v->place, NULL);
+    }
     far_place_tell(v->place, notes);
     arena_free(&scratch);
     return ok;

@@ -94,7 +94,8 @@ static void choose_place(struct gc *g, uint32_t number)
     struct needed_root *root = &g->needed.roots.at[number];
     struct gc_root *chosen = &g->roots[number];
     struct pack_place *places;
-    uint32_t count = view_find_places(&g->m->view, &root->root, &g->arena, &places);
+    uint32_t count =
+        view_find_places(&g->m->view, &root->root, VIEW_PLACES_ALL, &g->arena, &places);
     for (uint32_t i = 0; i < count && !chosen->known; i++) {
         if (stock_has_place(&g->stock, &places[i])) {
             chosen->place = places[i];

@@ -80,7 +80,15 @@ void manifest_init(struct manifest *m, struct depot *depot, bool folder,
     m->world = world;
     m->keep_ms = KEEP_DAYS * MANIFEST_DAY_MS;
     m->grace_ms = GRACE_HOURS * MANIFEST_HOUR_MS;
+    m->bounds = MANIFEST_BOUNDS;
     view_init(&m->view);
+}
+
+void manifest_widen(struct manifest *m)
+{
+    struct manifest_bounds b = MANIFEST_BOUNDS;
+    m->bounds = (struct manifest_bounds){10 * b.segments, 10 * b.bytes, 10 * b.raw, 10 * b.items};
+    m->told_many = false;
 }
 
 void manifest_free(struct manifest *m)
@@ -199,6 +207,7 @@ struct found {
 struct listing {
     struct arena arena;
     VEC(struct found) at;
+    uint32_t most;
     bool too_many;
 };
 
@@ -209,7 +218,7 @@ static bool note_segment(void *context, const struct depot_entry *e)
     if (!segment_key_parse(e->key, &ms)) {
         return true; /* not ours */
     }
-    if (l->at.n == MANIFEST_SEGMENTS_LIMIT) {
+    if (l->at.n == l->most) {
         l->too_many = true;
         return false;
     }
@@ -234,7 +243,7 @@ static void tell_many(struct manifest *m, struct diags *notes)
     if (!m->told_many) {
         struct diag *note = diag_warning(notes, "cache-too-many", SPAN_NONE,
                                          "the cache holds more segments than can be read");
-        diag_help(notes, note, "'pawl cache gc' merges them");
+        diag_help(notes, note, "'pawl cache gc' merges them ('--remote' those of a remote cache)");
     }
     m->told_many = true;
 }
@@ -278,7 +287,8 @@ static enum fetched fetch_new(struct manifest *m, struct listing *l, struct diag
             continue;
         }
         bytes += f->size;
-        if (bytes > MANIFEST_BYTES_LIMIT) {
+        if (bytes > m->bounds.bytes || m->view.raw_bytes > m->bounds.raw
+            || m->view.items > m->bounds.items) {
             l->too_many = true;
             break;
         }
@@ -317,7 +327,7 @@ static enum synced sync_once(struct manifest *m, bool full, struct diags *notes)
         segment_key(from, 0, after);
         after[2 + 12] = 0; /* no random part: sorts before all of that moment */
     }
-    struct listing l = {0};
+    struct listing l = {.most = m->bounds.segments};
     struct depot_reply reply;
     struct depot_each each = {note_segment, &l};
     int64_t began = boot_ns(m);

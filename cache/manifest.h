@@ -16,7 +16,18 @@
 #define MANIFEST_MEMORY_MS (7 * MANIFEST_DAY_MS)  /* K: a condemnation is remembered */
 #define MANIFEST_GRACE_LEAST_MS (2 * MANIFEST_HOUR_MS)
 
-enum { MANIFEST_SEGMENTS_LIMIT = 20000, MANIFEST_BYTES_LIMIT = 512 << 20 };
+/* What may be taken in, whoever wrote it: memory is bounded by what segments hold once they are unpacked. Beyond it
+ * the place is treated as absent, but for who collects there, who must see all. */
+struct manifest_bounds {
+    uint32_t segments;   /* of one list */
+    uint64_t bytes;      /* fetched in one sync */
+    uint64_t raw, items; /* held */
+};
+#define MANIFEST_BOUNDS                                                                            \
+    (struct manifest_bounds)                                                                       \
+    {                                                                                              \
+        20000, UINT64_C(512) << 20, UINT64_C(1) << 30, UINT64_C(8) << 20                           \
+    }
 
 /* Where time and chance come from: the system, or a test. */
 struct manifest_world {
@@ -37,6 +48,7 @@ struct manifest {
     struct manifest_world world;
     bool folder; /* nobody refuses a late put: the writer checks */
     int dir;     /* borrowed: where plain files can be opened; -1: nowhere */
+    struct manifest_bounds bounds;
     struct view view;
     int64_t depot_ms, depot_boot_ns;     /* what the depot last said, and when */
     int64_t list_began_ms, list_boot_ns; /* of the last list that was read whole; 0: never */
@@ -51,6 +63,8 @@ struct manifest {
 void manifest_init(struct manifest *m, struct depot *depot, bool folder,
                    struct manifest_world world);
 void manifest_free(struct manifest *m);
+/* For who looks after the place: ten times as much. */
+void manifest_widen(struct manifest *m);
 /* Reads the place's policy; make: writes it where it is absent. false with a warning: the place is of a kind
  * that this program does not know, or does not answer. */
 bool manifest_read_format(struct manifest *m, bool make, struct diags *notes);

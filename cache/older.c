@@ -18,20 +18,6 @@ static const struct record_output *find_output(const struct record *r, struct st
     return NULL;
 }
 
-static bool find_sound(const struct view *v, const struct ref *root, struct arena *a,
-                       struct pack_place *out)
-{
-    struct pack_place *places;
-    uint32_t count = view_find_places(v, root, a, &places);
-    for (uint32_t i = 0; i < count; i++) {
-        if (!view_place_is_condemned(v, &places[i])) {
-            *out = places[i];
-            return true;
-        }
-    }
-    return false;
-}
-
 bool older_place(const struct view *v, const struct record_output *output, const uint8_t hint[8],
                  struct arena *a, struct pack_place *out)
 {
@@ -47,7 +33,7 @@ bool older_place(const struct view *v, const struct record_output *output, const
             record_read(a, row, &r) ? find_output(&r, output->path, hint) : NULL;
         struct ref root = o ? o->ref : (struct ref){0};
         arena_reset(a, mark);
-        if (o && find_sound(v, &root, a, out)) {
+        if (o && view_find_sound_place(v, &root, a, out)) {
             return true;
         }
     }

@@ -291,6 +291,7 @@ enum segment_answer segment_read_payload(char *payload, size_t n, struct segment
 {
     memset(out, 0, sizeof *out);
     out->payload = payload;
+    out->payload_bytes = n;
     struct rd in = rd_from(payload, n);
     enum segment_answer answer = read_sections(out, &in);
     if (answer != SEGMENT_GOOD) {

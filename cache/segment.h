@@ -50,6 +50,7 @@ struct segment_use {
 struct segment {
     struct arena arena;
     char *payload; /* what all below points into */
+    size_t payload_bytes;
     VEC(struct segment_block) blocks;
     VEC(struct segment_row) rows;
     VEC(struct segment_place) places;

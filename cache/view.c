@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The index of the held segments: rows by fingerprint, places by root, packs, uses. Adding is cheap; forgetting
- * builds it anew. Rows and places are decoded only when somebody asks for them. */
+ * builds it anew. Rows and places are decoded only when somebody asks for them. What is added comes from strangers:
+ * each of it costs a bounded number of steps, whatever it holds. */
 #include "cache/view.h"
 
 #include <stdlib.h>
@@ -21,21 +22,19 @@ static struct str pack_bytes(const struct pack_id *id)
 
 /* ---- open addressing ---- */
 
-static uint32_t hash_digest(const uint8_t digest[32])
-{
-    uint64_t h = 0;
-    for (int i = 0; i < 4; i++) {
-        uint64_t word;
-        memcpy(&word, digest + (size_t)8 * (size_t)i, sizeof word);
-        h = (h ^ word) * UINT64_C(0x9e3779b97f4a7c15);
-        h ^= h >> 29;
-    }
-    return (uint32_t)h;
-}
+/* What is looked for: whatever same() takes for it among what has its hash. */
+struct probe {
+    const struct view *v;
+    const struct view_index *index;
+    uint32_t hash;
+    bool (*same)(const struct probe *p, uint32_t number);
+    const void *key;
+    uint64_t steps; /* slots that were looked at */
+};
 
-static const uint8_t *row_fingerprint(const struct view_row *r)
+static const uint8_t *row_fingerprint(struct str row)
 {
-    return (const uint8_t *)r->row.s + ROW_FINGERPRINT;
+    return (const uint8_t *)row.s + ROW_FINGERPRINT;
 }
 
 static const struct ref *place_root(const struct view *v, const struct view_place *p)
@@ -43,80 +42,124 @@ static const struct ref *place_root(const struct view *v, const struct view_plac
     return &v->segments[p->segment]->segment.places.at[p->place].root;
 }
 
-static uint32_t *row_slot(const struct view *v, const uint8_t *fingerprint)
+/* The slot that holds it, or the free one where it belongs; NULL: the index is empty. */
+static struct view_slot *probe_slot(struct probe *p)
 {
-    uint32_t mask = v->row_slot_count - 1;
-    uint32_t i = hash_digest(fingerprint) & mask;
-    while (v->row_slots[i]
-           && memcmp(row_fingerprint(&v->rows.at[v->row_slots[i] - 1]), fingerprint, 32) != 0) {
-        i = (i + 1) & mask;
+    const struct view_index *x = p->index;
+    if (x->count == 0) {
+        return NULL;
     }
-    return &v->row_slots[i];
+    uint32_t mask = x->count - 1;
+    uint32_t i = p->hash & mask;
+    p->steps = 1;
+    while (x->slots[i].number
+           && !(x->slots[i].hash == p->hash && p->same(p, x->slots[i].number - 1))) {
+        i = (i + 1) & mask;
+        p->steps++;
+    }
+    return &x->slots[i];
 }
 
-static uint32_t *place_slot(const struct view *v, const struct ref *root)
+static void index_grow(struct view_index *x)
 {
-    uint32_t mask = v->place_slot_count - 1;
-    uint32_t i = hash_digest(root->digest.b) & mask;
-    while (v->place_slots[i]
-           && !ref_eq(place_root(v, &v->places.at[v->place_slots[i] - 1]), root)) {
-        i = (i + 1) & mask;
-    }
-    return &v->place_slots[i];
-}
-
-static void grow_row_slots(struct view *v)
-{
-    uint32_t *old = v->row_slots;
-    uint32_t old_count = v->row_slot_count;
-    v->row_slot_count = old_count ? 2 * old_count : SLOTS_FIRST;
-    v->row_slots = mem_alloc(v->row_slot_count * sizeof *v->row_slots);
+    struct view_slot *old = x->slots;
+    uint32_t old_count = x->count;
+    x->count = old_count ? 2 * old_count : SLOTS_FIRST;
+    x->slots = mem_alloc(x->count * sizeof *x->slots);
     for (uint32_t i = 0; i < old_count; i++) {
-        if (old[i]) {
-            *row_slot(v, row_fingerprint(&v->rows.at[old[i] - 1])) = old[i];
+        uint32_t to = old[i].hash & (x->count - 1);
+        while (old[i].number && x->slots[to].number) {
+            to = (to + 1) & (x->count - 1);
+        }
+        if (old[i].number) {
+            x->slots[to] = old[i];
         }
     }
     mem_free(old);
 }
 
-static void grow_place_slots(struct view *v)
+/* For who adds: there is room for one more. */
+static struct view_slot *claim_slot(struct view *v, struct view_index *x, struct probe *p)
 {
-    uint32_t *old = v->place_slots;
-    uint32_t old_count = v->place_slot_count;
-    v->place_slot_count = old_count ? 2 * old_count : SLOTS_FIRST;
-    v->place_slots = mem_alloc(v->place_slot_count * sizeof *v->place_slots);
-    for (uint32_t i = 0; i < old_count; i++) {
-        if (old[i]) {
-            *place_slot(v, place_root(v, &v->places.at[old[i] - 1])) = old[i];
-        }
+    if (2 * (uint64_t)x->taken >= x->count) {
+        index_grow(x);
     }
-    mem_free(old);
+    struct view_slot *slot = probe_slot(p);
+    v->steps += p->steps;
+    return slot;
 }
 
-/* ---- adding ---- */
-
-static bool has_row(const struct view *v, uint32_t first, struct str row)
+static void fill_slot(struct view_index *x, struct view_slot *slot, uint32_t hash, uint32_t number)
 {
-    for (uint32_t i = first; i; i = v->rows.at[i - 1].next) {
-        if (str_eq(v->rows.at[i - 1].row, row)) {
-            return true;
-        }
-    }
-    return false;
+    x->taken += slot->number == 0;
+    *slot = (struct view_slot){hash, number + 1};
 }
 
-static void add_row(struct view *v, uint32_t segment, struct str row)
+/* ---- rows ---- */
+
+static bool has_fingerprint(const struct probe *p, uint32_t number)
 {
-    if (2 * v->row_heads >= v->row_slot_count) {
-        grow_row_slots(v);
-    }
-    uint32_t *slot = row_slot(v, (const uint8_t *)row.s + ROW_FINGERPRINT);
-    if (has_row(v, *slot, row)) {
+    return memcmp(row_fingerprint(p->v->rows.at[number].row), p->key, 32) == 0;
+}
+
+static struct probe probe_fingerprint(const struct view *v, const uint8_t *fingerprint)
+{
+    uint64_t hash = table_hash((struct str){(const char *)fingerprint, 32});
+    return (struct probe){v, &v->row_heads, (uint32_t)hash, has_fingerprint, fingerprint, 0};
+}
+
+static bool is_row(const struct probe *p, uint32_t number)
+{
+    return str_eq(p->v->rows.at[number].row, *(const struct str *)p->key);
+}
+
+static struct probe probe_row(const struct view *v, const struct str *row)
+{
+    return (struct probe){v, &v->row_set, (uint32_t)table_hash(*row), is_row, row, 0};
+}
+
+/* The newest of them: number + 1. */
+static uint32_t first_row(const struct view *v, const uint8_t *fingerprint)
+{
+    struct probe p = probe_fingerprint(v, fingerprint);
+    const struct view_slot *slot = probe_slot(&p);
+    return slot ? slot->number : 0;
+}
+
+static void add_row(struct view *v, uint32_t segment, const struct segment_row *row)
+{
+    struct probe same = probe_row(v, &row->row);
+    struct view_slot *slot = claim_slot(v, &v->row_set, &same);
+    if (slot->number) {
         return; /* a retry, or a compaction whose inputs are still here */
     }
-    v->row_heads += *slot == 0;
-    *VEC_PUSH(&v->arena, &v->rows) = (struct view_row){row, segment, *slot};
-    *slot = v->rows.n;
+    uint32_t number = v->rows.n;
+    fill_slot(&v->row_set, slot, same.hash, number);
+    struct probe head = probe_fingerprint(v, row_fingerprint(row->row));
+    slot = claim_slot(v, &v->row_heads, &head);
+    *VEC_PUSH(&v->arena, &v->rows) = (struct view_row){row->row, segment, row->block, slot->number};
+    fill_slot(&v->row_heads, slot, head.hash, number);
+}
+
+/* ---- places ---- */
+
+static bool has_root(const struct probe *p, uint32_t number)
+{
+    return ref_eq(place_root(p->v, &p->v->places.at[number]), p->key);
+}
+
+static uint64_t hash_root(const struct ref *root)
+{
+    char bytes[1 + 8 + 32];
+    bytes[0] = (char)root->kind;
+    memcpy(bytes + 1, &root->size, 8);
+    memcpy(bytes + 9, root->digest.b, 32);
+    return table_hash((struct str){bytes, sizeof bytes});
+}
+
+static struct probe probe_root(const struct view *v, const struct ref *root)
+{
+    return (struct probe){v, &v->place_heads, (uint32_t)hash_root(root), has_root, root, 0};
 }
 
 static bool same_runs(const struct pack_place *x, const struct pack_place *y)
@@ -142,17 +185,27 @@ static void read_place(const struct view *v, const struct view_place *p, struct 
     segment_place_read(s, &s->places.at[p->place], a, out);
 }
 
-static bool has_place(const struct view *v, uint32_t first, const struct pack_place *place,
-                      struct arena *a)
+static bool is_place(const struct probe *p, uint32_t number)
 {
-    for (uint32_t i = first; i; i = v->places.at[i - 1].next) {
-        struct pack_place other;
-        read_place(v, &v->places.at[i - 1], a, &other);
-        if (same_runs(&other, place)) {
-            return true;
-        }
+    const struct pack_place *place = p->key;
+    struct arena scratch = {0};
+    struct pack_place other;
+    read_place(p->v, &p->v->places.at[number], &scratch, &other);
+    bool same = ref_eq(&other.root, &place->root) && same_runs(&other, place);
+    arena_free(&scratch);
+    return same;
+}
+
+static struct probe probe_place(const struct view *v, const struct pack_place *place)
+{
+    uint64_t hash = hash_root(&place->root);
+    for (uint32_t i = 0; i < place->run_count; i++) {
+        const struct pack_run *run = &place->runs[i];
+        uint64_t words[6] = {hash, 0, 0, run->offset, run->length, run->count};
+        memcpy(&words[1], run->pack.b, sizeof run->pack.b);
+        hash = table_hash((struct str){(const char *)words, sizeof words});
     }
-    return false;
+    return (struct probe){v, &v->place_set, (uint32_t)hash, is_place, place, 0};
 }
 
 static struct view_pack *add_pack(struct view *v, const struct pack_id *id)
@@ -167,23 +220,23 @@ static struct view_pack *add_pack(struct view *v, const struct pack_id *id)
 
 static void add_place(struct view *v, uint32_t segment, uint32_t number, struct arena *scratch)
 {
-    if (2 * v->place_heads >= v->place_slot_count) {
-        grow_place_slots(v);
-    }
     struct view_place p = {segment, number, 0};
     struct pack_place decoded;
     read_place(v, &p, scratch, &decoded);
-    uint32_t *slot = place_slot(v, &decoded.root);
-    if (*slot && has_place(v, *slot, &decoded, scratch)) {
+    struct probe same = probe_place(v, &decoded);
+    struct view_slot *slot = claim_slot(v, &v->place_set, &same);
+    if (slot->number) {
         return;
     }
+    fill_slot(&v->place_set, slot, same.hash, v->places.n);
     for (uint32_t i = 0; i < decoded.run_count; i++) {
         add_pack(v, &decoded.runs[i].pack)->places++;
     }
-    v->place_heads += *slot == 0;
-    p.next = *slot;
+    struct probe head = probe_root(v, &decoded.root);
+    slot = claim_slot(v, &v->place_heads, &head);
+    p.next = slot->number;
+    fill_slot(&v->place_heads, slot, head.hash, v->places.n);
     *VEC_PUSH(&v->arena, &v->places) = p;
-    *slot = v->places.n;
 }
 
 /* Condemnations of a segment whose name and stored time disagree are void: K could not be kept for them. */
@@ -222,8 +275,11 @@ static void index_segment(struct view *v, uint32_t number)
 {
     const struct view_segment *s = v->segments[number];
     table_add(&v->names, str_from(s->name), NULL);
+    v->raw_bytes += s->segment.payload_bytes;
+    v->items += (uint64_t)s->segment.rows.n + s->segment.places.n + s->segment.condemned.n
+                + s->segment.uses.n;
     for (uint32_t i = 0; i < s->segment.rows.n; i++) {
-        add_row(v, number, s->segment.rows.at[i].row);
+        add_row(v, number, &s->segment.rows.at[i]);
     }
     struct arena scratch = {0};
     for (uint32_t i = 0; i < s->segment.places.n; i++) {
@@ -238,8 +294,10 @@ static void index_segment(struct view *v, uint32_t number)
 
 static void index_clear(struct view *v)
 {
-    mem_free(v->row_slots);
-    mem_free(v->place_slots);
+    mem_free(v->row_heads.slots);
+    mem_free(v->row_set.slots);
+    mem_free(v->place_heads.slots);
+    mem_free(v->place_set.slots);
     arena_free(&v->arena);
     struct view empty = {.segments = v->segments, .count = v->count, .cap = v->cap};
     *v = empty;
@@ -342,10 +400,7 @@ uint32_t view_find_rows(const struct view *v, const struct digest *fingerprint, 
                         struct str **out)
 {
     *out = NULL;
-    if (v->row_slot_count == 0) {
-        return 0;
-    }
-    uint32_t first = *row_slot(v, fingerprint->b);
+    uint32_t first = first_row(v, fingerprint->b);
     uint32_t count = 0;
     for (uint32_t i = first; i; i = v->rows.at[i - 1].next) {
         count++;
@@ -364,19 +419,13 @@ uint32_t view_find_rows(const struct view *v, const struct digest *fingerprint, 
 
 const struct segment_block *view_block_of(const struct view *v, struct str row)
 {
-    for (uint32_t i = *row_slot(v, (const uint8_t *)row.s + ROW_FINGERPRINT); i;
-         i = v->rows.at[i - 1].next) {
-        if (v->rows.at[i - 1].row.s != row.s) {
-            continue;
-        }
-        const struct segment *s = &v->segments[v->rows.at[i - 1].segment]->segment;
-        for (uint32_t k = 0; k < s->rows.n; k++) {
-            if (s->rows.at[k].row.s == row.s) {
-                return &s->blocks.at[s->rows.at[k].block];
-            }
-        }
+    struct probe p = probe_row(v, &row);
+    const struct view_slot *slot = probe_slot(&p);
+    if (!slot || !slot->number) {
+        return NULL;
     }
-    return NULL;
+    const struct view_row *found = &v->rows.at[slot->number - 1];
+    return &v->segments[found->segment]->segment.blocks.at[found->block];
 }
 
 bool view_place_is_condemned(const struct view *v, const struct pack_place *p)
@@ -390,22 +439,33 @@ bool view_place_is_condemned(const struct view *v, const struct pack_place *p)
     return false;
 }
 
-uint32_t view_find_places(const struct view *v, const struct ref *root, struct arena *a,
-                          struct pack_place **out)
+/* How many of a root's places are read: all, or a few that are not too long. */
+static uint32_t count_places(const struct view *v, uint32_t first, uint32_t most)
 {
-    *out = NULL;
-    if (v->place_slot_count == 0) {
-        return 0;
-    }
-    uint32_t first = *place_slot(v, root);
     uint32_t count = 0;
-    for (uint32_t i = first; i; i = v->places.at[i - 1].next) {
+    uint64_t runs = 0;
+    for (uint32_t i = first; i && count < most; i = v->places.at[i - 1].next) {
+        const struct view_place *p = &v->places.at[i - 1];
+        runs += v->segments[p->segment]->segment.places.at[p->place].run_count;
+        if (most != VIEW_PLACES_ALL && runs > VIEW_RUNS_FEW) {
+            break;
+        }
         count++;
     }
+    return count;
+}
+
+uint32_t view_find_places(const struct view *v, const struct ref *root, uint32_t most,
+                          struct arena *a, struct pack_place **out)
+{
+    struct probe head = probe_root(v, root);
+    const struct view_slot *slot = probe_slot(&head);
+    uint32_t first = slot ? slot->number : 0;
+    uint32_t count = count_places(v, first, most);
     struct pack_place *places = ARENA_ARRAY(a, struct pack_place, count);
     uint32_t sound = 0;
     uint32_t end = count;
-    for (uint32_t i = first; i; i = v->places.at[i - 1].next) {
+    for (uint32_t i = first; sound < end; i = v->places.at[i - 1].next) {
         struct pack_place p;
         read_place(v, &v->places.at[i - 1], a, &p);
         if (view_place_is_condemned(v, &p)) {
@@ -416,6 +476,18 @@ uint32_t view_find_places(const struct view *v, const struct ref *root, struct a
     }
     *out = places;
     return count;
+}
+
+bool view_find_sound_place(const struct view *v, const struct ref *root, struct arena *a,
+                           struct pack_place *out)
+{
+    struct pack_place *places;
+    uint32_t count = view_find_places(v, root, VIEW_PLACES_FEW, a, &places);
+    if (count == 0 || view_place_is_condemned(v, &places[0])) {
+        return false;
+    }
+    *out = places[0];
+    return true;
 }
 
 const struct view_pack *view_find_pack(const struct view *v, const struct pack_id *id)

@@ -22,7 +22,8 @@ bool view_segment_is_timely(const struct view_segment *s);
 
 struct view_row {
     struct str row;
-    uint32_t segment, next; /* next: number + 1 of another row of the same fingerprint */
+    uint32_t segment, block; /* block: of the segment */
+    uint32_t next;           /* number + 1 of another row of the same fingerprint */
 };
 
 struct view_place {
@@ -34,20 +35,31 @@ struct view_pack {
     uint32_t places;      /* how many name it */
 };
 
+/* Open addressing; a slot holds a number + 1, 0 is free. */
+struct view_slot {
+    uint32_t hash, number;
+};
+struct view_index {
+    struct view_slot *slots;
+    uint32_t count, taken;
+};
+
 struct view {
     struct arena arena; /* of the index */
     struct view_segment **segments;
     uint32_t count, cap;
     VEC(struct view_row) rows;
     VEC(struct view_place) places;
-    uint32_t *row_slots, *place_slots; /* open addressing by fingerprint and root: number + 1 */
-    uint32_t row_slot_count, place_slot_count;
-    uint32_t row_heads, place_heads; /* slots taken */
-    struct table names;              /* of segments: number in segments */
-    struct table packs;              /* ids */
-    VEC(struct view_pack) pack_info; /* by number in packs */
-    struct table prefixes;           /* of used fingerprints */
-    VEC(uint32_t) days;              /* by number in prefixes: the newest */
+    struct view_index row_heads, place_heads; /* by fingerprint, by root: the newest */
+    struct view_index row_set, place_set;     /* by content: each stands here once */
+    struct table names;                       /* of segments: number in segments */
+    struct table packs;                       /* ids */
+    VEC(struct view_pack) pack_info;          /* by number in packs */
+    struct table prefixes;                    /* of used fingerprints */
+    VEC(uint32_t) days;                       /* by number in prefixes: the newest */
+    uint64_t raw_bytes, items; /* of what is held: payloads; rows, places, condemnations, uses */
+    uint64_t
+        steps; /* slots looked at while adding: nobody's bytes may make them grow faster than items */
 };
 
 void view_init(struct view *v);
@@ -64,10 +76,16 @@ uint32_t view_find_rows(const struct view *v, const struct digest *fingerprint, 
                         struct str **out);
 /* The block that holds the row (the view's own, as view_find_rows gave it). */
 const struct segment_block *view_block_of(const struct view *v, struct str row);
-/* Places of a root, those without condemned packs first. */
-uint32_t view_find_places(const struct view *v, const struct ref *root, struct arena *a,
-                          struct pack_place **out);
+/* Places of a root, those without condemned packs first; of more than most, the newest. Who only reads needs few; who
+ * collects must see all. */
+enum { VIEW_PLACES_FEW = 64, VIEW_RUNS_FEW = 1 << 20 };
+#define VIEW_PLACES_ALL UINT32_MAX
+uint32_t view_find_places(const struct view *v, const struct ref *root, uint32_t most,
+                          struct arena *a, struct pack_place **out);
 bool view_place_is_condemned(const struct view *v, const struct pack_place *p);
+/* One without condemned packs. */
+bool view_find_sound_place(const struct view *v, const struct ref *root, struct arena *a,
+                           struct pack_place *out);
 /* NULL: no segment speaks of the pack. */
 const struct view_pack *view_find_pack(const struct view *v, const struct pack_id *id);
 /* The last day (since 1970) on which somebody said that the fingerprint was of use; 0: never. */

@@ -6,6 +6,10 @@
 
 #define TABLE_NONE UINT32_MAX
 
+/* A hash that nobody outside of this process can foresee: it differs from one to the next, so that no bytes from
+ * outside can be made to fall into one slot. Never to be written down, nor to order anything by. [any] */
+uint64_t table_hash(struct str key);
+
 /* Keys are numbered 0, 1, 2 … in the order they were first added, and never removed. */
 struct table {
     struct arena *arena; /* keys are copied here */

@@ -41,7 +41,7 @@ static void ask_places(const struct view *v, struct arena *a)
         const struct view_place *p = &v->places.at[i];
         const struct ref *root = &v->segments[p->segment]->segment.places.at[p->place].root;
         struct pack_place *places;
-        must(view_find_places(v, root, a, &places) > 0);
+        must(view_find_places(v, root, VIEW_PLACES_ALL, a, &places) > 0);
     }
 }
 

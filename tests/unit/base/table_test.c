@@ -9,6 +9,45 @@
 
 #include <cmocka.h>
 
+/* Keys that a stranger chose so that a hash known to all puts them into one slot. */
+static void table_hash_cannot_be_foreseen(void **state)
+{
+    (void)state;
+    enum { SLOTS = 4096, KEYS = 256 };
+    struct arena a = {0};
+    bool taken[SLOTS] = {false};
+    uint32_t found = 0, slots = 0;
+    for (int i = 0; found < KEYS; i++) {
+        struct arena_mark mark = arena_mark(&a);
+        struct str key = str_printf(&a, "key %d", i);
+        if ((str_hash(key) & (SLOTS - 1)) == 17) {
+            uint64_t slot = table_hash(key) & (SLOTS - 1);
+            slots += !taken[slot];
+            taken[slot] = true;
+            found++;
+        }
+        arena_reset(&a, mark);
+    }
+    assert_true(slots > KEYS / 2);
+    arena_free(&a);
+}
+
+static void table_hash_sees_each_byte(void **state)
+{
+    (void)state;
+    char bytes[20] = "0123456789abcdefghi";
+    for (size_t n = 0; n <= 19; n++) {
+        uint64_t before = table_hash((struct str){bytes, n});
+        assert_true(before == table_hash((struct str){bytes, n}));
+        assert_true(before != table_hash((struct str){bytes, n + 1}));
+        for (size_t i = 0; i < n; i++) {
+            bytes[i] ^= 1;
+            assert_true(before != table_hash((struct str){bytes, n}));
+            bytes[i] ^= 1;
+        }
+    }
+}
+
 static void table_numbers_keys_in_order_of_adding(void **state)
 {
     (void)state;
@@ -86,6 +125,8 @@ static void table_nearest_is_the_least_different(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(table_hash_cannot_be_foreseen),
+        cmocka_unit_test(table_hash_sees_each_byte),
         cmocka_unit_test(table_numbers_keys_in_order_of_adding),
         cmocka_unit_test(table_keeps_numbers_over_growth),
         cmocka_unit_test(table_tells_keys_with_nul_apart),

@@ -122,7 +122,8 @@ static void add_same(struct scene *s, struct client *c, const char *name, const 
     struct str bytes = noise(s, as, n);
     struct ref ref = {REF_BLOB, n, digest_of(bytes.s, n)};
     struct pack_place *places;
-    assert_true(view_find_places(&c->manifest.view, &ref, &c->group.arena, &places) > 0);
+    assert_true(view_find_places(&c->manifest.view, &ref, VIEW_PLACES_ALL, &c->group.arena, &places)
+                > 0);
     add_row(s, c, name, &ref, places);
 }
 
@@ -154,7 +155,7 @@ static bool readable(struct scene *s, const char *as, size_t n)
     struct ref ref = {REF_BLOB, n, digest_of(bytes.s, n)};
     struct cache_places places = {0};
     struct fetch fetch = {&c.handle.depot, -1};
-    places.count = view_find_places(&c.manifest.view, &ref, &s->arena, &places.at);
+    places.count = view_find_places(&c.manifest.view, &ref, VIEW_PLACES_ALL, &s->arena, &places.at);
     struct buf b;
     buf_init(&b, 1 << 20);
     bool ok = places.count > 0 && fetch_read(&fetch, &places, &ref, &b, &s->notes)

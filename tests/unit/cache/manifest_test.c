@@ -379,10 +379,44 @@ static void format_is_made_by_the_first_and_understood_or_refused(void **state)
     assert_false(reads_format(s, STR("rubbish")));
 }
 
+/* Beyond the bounds a place is as if it were not there, but for who tidies it up. */
+static void too_much_is_not_taken_in(void **state)
+{
+    struct scene *s = *state;
+    for (int i = 0; i < 8; i++) {
+        struct segment_draft d;
+        char name[2] = {(char)('a' + i), 0};
+        draft_with(s, &d, name);
+        assert_int_equal(manifest_publish(&s->one, &d, &s->notes), MANIFEST_DONE);
+        segment_draft_free(&d);
+    }
+    struct manifest_bounds most = MANIFEST_BOUNDS;
+    const struct manifest_bounds tight[] = {{7, most.bytes, most.raw, most.items},
+                                            {most.segments, 300, most.raw, most.items},
+                                            {most.segments, most.bytes, 300, most.items},
+                                            {most.segments, most.bytes, most.raw, 3}};
+    for (int i = 0; i < 4; i++) {
+        struct manifest m;
+        uint32_t notes = s->notes.all.n;
+        manifest_init(&m, &s->b.depot, false, mem_world(&s->b));
+        m.bounds = tight[i];
+        assert_false(manifest_sync(&m, true, &s->notes));
+        assert_false(manifest_sync(&m, true, &s->notes));
+        assert_int_equal(s->notes.all.n, notes + 1); /* told once */
+        assert_string_equal(s->notes.all.at[notes].code, "cache-too-many");
+        assert_true(m.view.count < 8);
+        manifest_widen(&m);
+        assert_true(manifest_sync(&m, true, &s->notes));
+        assert_int_equal(m.view.count, 8);
+        manifest_free(&m);
+    }
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, begin, end)
     const struct CMUnitTest tests[] = {
+        CASE(too_much_is_not_taken_in),
         CASE(one_publishes_and_the_other_sees),
         CASE(nothing_new_costs_one_request),
         CASE(late_name_is_found),

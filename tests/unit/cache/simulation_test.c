@@ -158,7 +158,7 @@ static bool find_place(struct client *c, const struct ref *ref, struct arena *a,
                        struct pack_place *out)
 {
     struct pack_place *places;
-    uint32_t count = view_find_places(&c->manifest.view, ref, a, &places);
+    uint32_t count = view_find_places(&c->manifest.view, ref, VIEW_PLACES_ALL, a, &places);
     for (uint32_t i = 0; i < count; i++) {
         if (!view_place_is_condemned(&c->manifest.view, &places[i])) {
             *out = places[i];
@@ -336,7 +336,7 @@ static void check_all_is_there(struct world *w)
         struct ref ref = content_ref(a->content);
         bool found = view_find_rows(&m.view, &a->fingerprint, &scratch, &rows) > 0;
         bool readable = false;
-        uint32_t count = view_find_places(&m.view, &ref, &scratch, &places);
+        uint32_t count = view_find_places(&m.view, &ref, VIEW_PLACES_ALL, &scratch, &places);
         for (uint32_t k = 0; k < count && !readable; k++) {
             readable = read_content(&h, &places[k], a->content, w);
         }
