@@ -170,14 +170,27 @@ class Gateway:
         self.ceph("ceph-osd", "-i", "0", "--mkfs", "--osd-uuid", osd)
         self.daemon("ceph-osd", "-i", "0")
         self.daemon("radosgw", "-n", "client.rgw")
+        self.wait_for_answer()
+        self.add_user("pawl", KEY_ID, SECRET)
+        self.add_user("stranger", STRANGER_ID, SECRET)
+
+    def wait_for_answer(self):
         deadline = time.monotonic() + 60
         while not self.answers():
             ended = [p.args[0] for p in self.running if p.poll() is not None]
             if ended or time.monotonic() > deadline:
                 raise RuntimeError(f"the gateway does not come up ({ended or 'no answer'})")
             time.sleep(0.05)
-        self.add_user("pawl", KEY_ID, SECRET)
-        self.add_user("stranger", STRANGER_ID, SECRET)
+
+    def daemon_named(self, name):
+        return [p for p in self.running if p.args[0] == name][0]
+
+    def kill_daemon(self, name):
+        """What it kept stays, as long as it is not the store."""
+        process = self.daemon_named(name)
+        process.kill()
+        process.wait()
+        self.running.remove(process)
 
     def add_user(self, name, key_id, secret):
         self.ceph("radosgw-admin", "user", "create", f"--uid={name}", f"--display-name={name}",

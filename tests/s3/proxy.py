@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: MIT
-"""A proxy with faults before a gateway: one port for each fault, so that a client chooses by endpoint. A fault is
-NAME[-NUMBER][@TIMES]: it befalls the first TIMES requests of each kind of request (method and path), or all."""
+"""A proxy with faults before a gateway: one port for each fault, so that a client chooses by endpoint, or one port whose
+fault is changed while clients use it (Storm). A fault is NAME[-NUMBER][@TIMES]: it befalls the first TIMES requests of
+each kind of request (method and path), or all. rate-N lets N thousand bytes a second pass, both ways together."""
 import re
 import socket
 import threading
@@ -48,15 +49,30 @@ def answer(status, body, more=b""):
             % (status, time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime()).encode(), more, len(body)), body)
 
 
+class Rate:
+    """So many bytes a second for all connections together."""
+    def __init__(self, bytes_a_second):
+        self.pace, self.free_at, self.lock = bytes_a_second, 0.0, threading.Lock()
+
+    def wait(self, n):
+        with self.lock:
+            self.free_at = max(self.free_at, time.monotonic()) + n / self.pace
+            until = self.free_at
+        time.sleep(max(0.0, until - time.monotonic()))
+
+
 class Fault:
-    """One port. Each connection has a thread; it ends with the proxy."""
-    def __init__(self, text, upstream):
+    """One port, unless it is told not to listen. Each connection has a thread; it ends with the proxy."""
+    def __init__(self, text, upstream, listens=True):
         self.name, _, times = text.partition("@")
         self.times = int(times) if times else None
         self.upstream, self.seen, self.lock = upstream, {}, threading.Lock()
+        self.requests = 0
+        self.rate = Rate(int(self.name[5:]) * 1000) if self.name.startswith("rate-") else None
+        if not listens:
+            return
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port = self.listener.getsockname()[1]
-        self.requests = 0
         if self.name == "refuse":
             self.listener.close()
             return
@@ -108,7 +124,7 @@ class Fault:
             client.sendall(b"".join(self.forward(head, body)))
             return True
         name, _, number = self.name.partition("-")
-        if name in ("close", "stall", "status", "no", "moved", "endless") and self.name not in ("stall-body", "no-date"):
+        if name in ("close", "refuse", "stall", "status", "no", "moved", "endless") and self.name not in ("stall-body", "no-date"):
             return self.alone(client, head, number)
         got_head, got_body = self.forward(head, body)
         return self.spoil(client, head, got_head, got_body)
@@ -142,10 +158,22 @@ class Fault:
             return True
         return False
 
+    @staticmethod
+    def body_size(head):
+        found = re.search(rb"(?im)^content-length: *(\d+)", head)
+        return int(found.group(1)) if found else 0
+
     def spoil(self, client, asked, head, body):
         """Faults that change what the gateway said."""
         listing = b"<ListBucketResult" in body[:200]
         name, _, number = self.name.partition("-")
+        if name == "rate":
+            self.rate.wait(len(asked) + self.body_size(asked))
+            whole = head + body
+            for at in range(0, len(whole), 8192):
+                self.rate.wait(len(whole[at:at + 8192]))
+                client.sendall(whole[at:at + 8192])
+            return True
         if name == "cut":
             client.sendall((head + body)[:int(number)])
             return False
@@ -190,6 +218,22 @@ class Fault:
         if self.name != "drip":
             client.sendall(head + body)
         return True
+
+
+class Storm(Fault):
+    """One port whose fault changes. A connection that is closed meanwhile is the client's to bear."""
+    def __init__(self, port):
+        self.now, self.befallen, self.counting = Fault("none", ("127.0.0.1", port), False), {}, threading.Lock()
+        super().__init__("none", ("127.0.0.1", port))
+
+    def change(self, text):
+        self.now = Fault(text, self.upstream, False)
+
+    def once(self, client, head, body):
+        now = self.now
+        with self.counting:
+            self.befallen[now.name] = self.befallen.get(now.name, 0) + 1
+        return now.once(client, head, body)
 
 
 def begin(port):
