@@ -26,7 +26,7 @@ struct far_place {
     struct guard *guard; /* all below */
     struct far_s3 *s3;   /* made by the first handle */
     struct far_count count;
-    bool down, unwritable, told, told_unwritable;
+    bool down, unwritable, told, told_unwritable, told_damage, told_many;
     char why[WHY_BYTES];
 };
 
@@ -140,6 +140,24 @@ bool far_place_is_unwritable(struct far_place *p)
     bool unwritable = p->unwritable || p->down;
     guard_leave(p->guard);
     return unwritable;
+}
+
+bool far_place_may_tell(struct far_place *p, bool damage)
+{
+    guard_enter(p->guard);
+    bool *told = damage ? &p->told_damage : &p->told_many;
+    bool may = !*told;
+    *told = true;
+    guard_leave(p->guard);
+    return may;
+}
+
+int64_t far_place_quiet_ms(struct far_place *p)
+{
+    guard_enter(p->guard);
+    const struct far_s3 *s3 = p->s3;
+    guard_leave(p->guard);
+    return s3 ? far_s3_quiet_ms(s3) : 0;
 }
 
 void far_place_tell(struct far_place *p, struct diags *notes)

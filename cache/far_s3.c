@@ -146,6 +146,11 @@ void far_s3_close(struct far_s3 *s)
     mem_free(s);
 }
 
+int64_t far_s3_quiet_ms(const struct far_s3 *s)
+{
+    return http_quiet_ms(s->http);
+}
+
 struct depot *far_s3_depot(struct far_s3 *s, struct diags *notes)
 {
     struct depot *d = depot_s3_open(s->s3, s->prefix, s->writable);

@@ -179,12 +179,13 @@ static bool sync_full(struct far_view *v, struct diags *unheard)
     return ok;
 }
 
-/* Trouble is told once, by the place; but of what is damaged or too much, as it is said. */
-static void pass_on(const struct diags *from, struct diags *to)
+/* Trouble is told once, by the place; so is what is damaged or too much, whichever view saw it first. */
+static void pass_on(struct far_place *p, const struct diags *from, struct diags *to)
 {
     for (uint32_t i = 0; i < from->all.n; i++) {
         const char *code = from->all.at[i].code;
-        if (strcmp(code, "cache-damaged") == 0 || strcmp(code, "cache-too-many") == 0) {
+        bool damaged = strcmp(code, "cache-damaged") == 0;
+        if ((damaged || strcmp(code, "cache-too-many") == 0) && far_place_may_tell(p, damaged)) {
             diag_warning(to, code, SPAN_NONE, "remote: %.*s", STR_ARG(from->all.at[i].message));
         }
     }
@@ -219,7 +220,7 @@ static bool sync_view(struct far_view *v, bool full, struct diags *notes)
     if (ok) {
         write_synced(v);
     }
-    pass_on(&own, notes);
+    pass_on(v->place, &own, notes);
     if (v->manifest.told_many) { /* as if it were not there */
         v->unusable = true;
         far_place_give_up(v->place, NULL);

@@ -52,6 +52,8 @@ struct http {
     struct http_count count;
     uint64_t names[NAMES_KEPT]; /* hashes of the last answers' own names */
     uint32_t name_at;
+    uint32_t calls;   /* under way */
+    int64_t moved_ms; /* when bytes last went either way, or the first of the calls began */
 };
 
 enum phase { PHASE_WAITING, PHASE_RUNNING, PHASE_ENDED };
@@ -80,6 +82,14 @@ struct exchange {
 static int64_t now_ms(void)
 {
     return time_boot_ns() / 1000000;
+}
+
+static void note_moved(struct exchange *x)
+{
+    x->moved_ms = now_ms();
+    guard_enter(x->h->guard);
+    x->h->moved_ms = x->moved_ms;
+    guard_leave(x->h->guard);
 }
 
 struct http_settings http_settings_default(void)
@@ -359,7 +369,7 @@ static size_t on_header(char *bytes, size_t size, size_t n, void *context)
     struct exchange *x = context;
     struct http_answer *answer = &x->job->answer;
     struct str line = {bytes, size * n};
-    x->moved_ms = now_ms();
+    note_moved(x);
     if (str_starts(line, STR("HTTP/"))) {
         buf_clear(&answer->head);
         answer->status = status_of(line);
@@ -406,7 +416,7 @@ static size_t on_body(char *bytes, size_t size, size_t n, void *context)
     size_t count = size * n;
     x->job->answer.received += count;
     bool more = take_piece(x, bytes, count);
-    x->moved_ms = now_ms(); /* what take needs is not the server's time */
+    note_moved(x); /* what take needs is not the server's time */
     return more ? count : CURL_WRITEFUNC_ERROR;
 }
 
@@ -466,7 +476,7 @@ static size_t on_read(char *to, size_t size, size_t n, void *context)
     struct exchange *x = context;
     size_t count =
         x->request.body->fd >= 0 ? read_file(x, to, size * n) : read_parts(x, to, size * n);
-    x->moved_ms = now_ms();
+    note_moved(x);
     x->job->answer.sent += count == CURL_READFUNC_ABORT ? 0 : count;
     return count;
 }
@@ -874,10 +884,29 @@ static int watch_all(struct exchange *all, uint32_t count, CURLM *multi)
     return next <= now ? 1 : next - now < POLL_LIMIT_MS ? (int)(next - now) : POLL_LIMIT_MS;
 }
 
+static void count_call(struct http *h, bool begins)
+{
+    guard_enter(h->guard);
+    if (h->calls == 0) {
+        h->moved_ms = now_ms();
+    }
+    h->calls = begins ? h->calls + 1 : h->calls - 1;
+    guard_leave(h->guard);
+}
+
+int64_t http_quiet_ms(struct http *h)
+{
+    guard_enter(h->guard);
+    int64_t quiet = h->calls ? now_ms() - h->moved_ms : 0;
+    guard_leave(h->guard);
+    return quiet;
+}
+
 bool http_run(struct http *h, struct http_job *jobs, uint32_t count)
 {
     struct exchange *all = mem_alloc((count ? count : 1) * sizeof *all);
     struct line *line = line_borrow(h);
+    count_call(h, true);
     for (uint32_t i = 0; i < count; i++) {
         exchange_begin(&all[i], h, &jobs[i]);
     }
@@ -897,6 +926,7 @@ bool http_run(struct http *h, struct http_job *jobs, uint32_t count)
         exchange_end(&all[i]);
         all_answered &= jobs[i].answer.end == HTTP_ANSWERED;
     }
+    count_call(h, false);
     line_return(h, line);
     mem_free(all);
     return all_answered;

@@ -110,5 +110,7 @@ struct http_count {
     uint64_t requests, retries, sent, received;
 };
 struct http_count http_count(struct http *h);
+/* For how long no byte has gone either way while somebody waited for one; 0: nobody waits. */
+int64_t http_quiet_ms(struct http *h);
 /* Whether the circuit is open: an answer without asking. */
 bool http_is_open(struct http *h);

@@ -243,6 +243,7 @@ void remote_close(struct building *b);
 bool remote_may_ask(const struct task *t);
 bool remote_may_give(const struct building *b, const struct graph_step *s);
 void remote_ask(struct task *t);   /* then look_again */
+bool remote_may_fetch(const struct task *t);
 void remote_fetch(struct task *t); /* the hit far_next; then t->got, or the next hit; look_again */
 const struct cache *remote_near(const struct building *b);
 struct workers *remote_workers(const struct building *b); /* once something was asked */

@@ -798,6 +798,8 @@ static enum looked look_remote_hits(struct task *t)
             continue;
         if (b->options->mode == BUILD_ASK)
             return end_would_restore(t, r, NULL);
+        if (!remote_may_fetch(t))
+            break;
         remote_fetch(t);
         return LOOKED_WAIT;
     }

@@ -11,12 +11,14 @@
 #include <unistd.h>
 
 enum { LANE_ASK = 1, LANE_FETCH = 2, LANE_PUSH = 3, THREADS = 4, WAIT_MS = 50 };
+enum { QUIET_MS = 5000 }; /* a remote that is silent for so long is not waited for */
 #define SECOND_NS INT64_C(1000000000)
-#define LEAST_NS (2 * SECOND_NS)    /* so long anything may be waited for */
-#define UNKNOWN_NS (10 * SECOND_NS) /* … and for a step that never ran here */
-#define GATHER_NS (10 * SECOND_NS)  /* results wait for company before they are pushed */
-#define END_NS (30 * SECOND_NS)     /* for what is left at the end of a build */
+#define LEAST_NS (2 * SECOND_NS)     /* so long anything may be waited for */
+#define UNKNOWN_NS (10 * SECOND_NS)  /* … and for a step that never ran here */
+#define GATHER_NS (10 * SECOND_NS)   /* results wait for company before they are pushed */
+#define PATIENCE_NS (30 * SECOND_NS) /* for all waits of a build that were in vain */
 #define ABANDON_NS (2 * SECOND_NS)
+#define PULSE_NS (SECOND_NS / 2)
 
 /* A question, and what came of it. Lives as long as a task or a fetch needs the answer. */
 struct remote_ask {
@@ -24,6 +26,7 @@ struct remote_ask {
     struct remote *remote;
     struct task *task; /* NULL: waits no more */
     timer_id timer;
+    int64_t began_ns;
     uint32_t users;
     struct arena arena;
     struct diags notes;
@@ -48,7 +51,7 @@ struct remote_fetch {
     struct task **tasks; /* NULL: waits no more */
     struct remote_ask **asks;
     uint32_t count;
-    int64_t until_boot_ns;
+    int64_t began_ns, until_boot_ns;
 };
 
 struct push {
@@ -74,9 +77,10 @@ struct remote {
     int64_t waited_ns;          /* in all, whether one or many waited */
     uint32_t asked;
     uint32_t overdue; /* answers that nobody waits for any more: until they come, nobody asks */
-    bool pushing, to_push, ending;
+    bool pushing, to_push, ending, closing;
     bool hurry; /* others wait for what is to be pushed */
-    timer_id push_timer;
+    timer_id push_timer, pulse;
+    int64_t lost_ns, lost_until_ns; /* waited in vain; the last time ended then */
 };
 
 /* ---- open ---- */
@@ -176,11 +180,36 @@ static bool start_workers(struct remote *r)
     return r->workers != NULL;
 }
 
+static int64_t patience_ns(const struct remote *r)
+{
+    return r->lost_ns < PATIENCE_NS ? PATIENCE_NS - r->lost_ns : 0;
+}
+
+/* What several waited for at a time counts once. */
+static void count_lost(struct remote *r, int64_t since_ns)
+{
+    int64_t now = time_boot_ns();
+    int64_t from = since_ns > r->lost_until_ns ? since_ns : r->lost_until_ns;
+    r->lost_ns += now > from ? now - from : 0;
+    r->lost_until_ns = now;
+}
+
+static bool is_quiet(const struct remote *r)
+{
+    return far_place_quiet_ms(far_place_of(r->far)) >= QUIET_MS;
+}
+
+static void tell_notes(struct remote *r, const struct diags *notes)
+{
+    if (!r->closing)
+        build_tell_notes(r->building, notes);
+}
+
 bool remote_may_ask(const struct task *t)
 {
     const struct remote *r = t->building->remote;
     uint32_t policy = graph_step(t->building->graph, t->step)->remote;
-    return r && r->read && r->overdue == 0 && !t->building->stopping
+    return r && r->read && r->overdue == 0 && !t->building->stopping && patience_ns(r) > 0
            && (policy == GRAPH_REMOTE_READ || policy == GRAPH_REMOTE_READ_WRITE)
            && !far_place_is_down(far_place_of(r->far));
 }
@@ -246,7 +275,7 @@ static void ask_done(struct work *work)
     struct remote_ask *a = (struct remote_ask *)work;
     struct remote *r = a->remote;
     struct task *t = a->task;
-    build_tell_notes(r->building, &a->notes);
+    tell_notes(r, &a->notes);
     a->task = NULL;
     if (!t) {
         r->overdue--;
@@ -268,6 +297,8 @@ static void ask_give_up(struct remote_ask *a)
     struct task *t = a->task;
     struct remote *r = a->remote;
     a->task = NULL;
+    loop_drop_timer(r->building->loop, a->timer);
+    count_lost(r, a->began_ns);
     r->overdue++;
     t->ask = NULL;
     ask_release(a);
@@ -288,6 +319,8 @@ static void remote_forget_answer(struct task *t)
     t->far_hits = NULL;
     t->far_count = t->far_next = 0;
 }
+
+static void pulse_begin(struct remote *r);
 
 static int64_t bound_ns(int64_t expected_ns)
 {
@@ -319,7 +352,11 @@ void remote_ask(struct task *t)
         a->output = str_copy(&a->arena, graph_path(g, g->outputs[s->outputs.first].file));
     int64_t expected =
         t->last && t->last->duration_ns > 0 ? bound_ns(t->last->duration_ns) : UNKNOWN_NS;
-    a->timer = loop_add_timer(t->building->loop, time_boot_ns() + expected, ask_late, a);
+    int64_t patience = patience_ns(r);
+    a->began_ns = time_boot_ns();
+    a->timer = loop_add_timer(
+        t->building->loop, a->began_ns + (expected < patience ? expected : patience), ask_late, a);
+    pulse_begin(r);
     t->ask = a;
     r->asked++;
     begin_wait(r, t);
@@ -364,7 +401,7 @@ static void fetch_done(struct work *work)
 {
     struct remote_fetch *f = (struct remote_fetch *)work;
     struct remote *r = f->remote;
-    build_tell_notes(r->building, &f->notes);
+    tell_notes(r, &f->notes);
     if (f->timer.i)
         loop_drop_timer(r->building->loop, f->timer);
     else
@@ -385,6 +422,8 @@ static void fetch_give_up(struct remote *r)
 {
     struct remote_fetch *f = r->fetch;
     if (f && f->timer.i) {
+        loop_drop_timer(r->building->loop, f->timer);
+        count_lost(r, f->began_ns);
         f->timer = (timer_id){0};
         r->overdue++;
         for (uint32_t i = 0; i < f->count; i++) {
@@ -406,7 +445,6 @@ static void fetch_give_up(struct remote *r)
 static void fetch_late(void *context)
 {
     struct remote_fetch *f = context;
-    loop_drop_timer(f->remote->building->loop, f->timer);
     fetch_give_up(f->remote);
 }
 
@@ -451,9 +489,11 @@ static void fetch_next(struct remote *r)
     }
     r->wanting.n = 0;
     int64_t bound = fetch_bound(f, remote_jobs(r->building));
-    f->until_boot_ns = time_boot_ns() + bound;
+    f->began_ns = time_boot_ns();
+    f->until_boot_ns = f->began_ns + bound;
     f->timer = loop_add_timer(r->building->loop, f->until_boot_ns, fetch_late, f);
     r->fetch = f;
+    pulse_begin(r);
     workers_submit(r->workers, &f->work);
 }
 
@@ -461,6 +501,13 @@ static void fetch_next(struct remote *r)
 static void fetch_soon(void *context)
 {
     fetch_next(context);
+}
+
+bool remote_may_fetch(const struct task *t)
+{
+    const struct remote *r = t->building->remote;
+    return patience_ns(r) > 0
+           && !(r->fetch && !r->fetch->timer.i); /* nobody waits for a late one */
 }
 
 void remote_fetch(struct task *t)
@@ -479,6 +526,35 @@ void remote_forget(struct task *t)
     t->ask = NULL;
     t->fetch = NULL;
     lease_forget(t);
+}
+
+/* ---- silence ---- */
+
+static void stop_waiting(struct remote *r)
+{
+    struct building *b = r->building;
+    fetch_give_up(r);
+    for (uint32_t i = 0; i < b->graph->step_count; i++) {
+        struct task *t = b->lives[i].task;
+        if (t && t->ask && t->ask->task == t)
+            ask_give_up(t->ask);
+    }
+}
+
+static void pulse_beat(void *context)
+{
+    struct remote *r = context;
+    r->pulse = (timer_id){0};
+    if (is_quiet(r))
+        stop_waiting(r);
+    if (remote_waiting(r->building) > 0)
+        pulse_begin(r);
+}
+
+static void pulse_begin(struct remote *r)
+{
+    if (!r->pulse.i)
+        r->pulse = loop_add_timer(r->building->loop, time_boot_ns() + PULSE_NS, pulse_beat, r);
 }
 
 /* ---- giving ---- */
@@ -520,7 +596,7 @@ static void push_done(struct work *work)
 {
     struct push *p = (struct push *)work;
     struct remote *r = p->remote;
-    build_tell_notes(r->building, &p->notes);
+    tell_notes(r, &p->notes);
     r->pushing = false;
     if (p->pushed.whole)
         lease_end(r->building, p->fingerprints, p->count);
@@ -562,7 +638,8 @@ void remote_give(struct building *b, const struct digest *fingerprints, uint32_t
 /* Until pushing is over, or it is time. */
 static void wait_for_push(struct remote *r, int64_t until_boot_ns)
 {
-    while (r->pushing && time_boot_ns() < until_boot_ns && !r->building->interrupted)
+    while (r->pushing && time_boot_ns() < until_boot_ns && !r->building->interrupted
+           && !is_quiet(r))
         loop_wait(r->building->loop, WAIT_MS);
 }
 
@@ -572,13 +649,15 @@ static void finish(struct remote *r)
     r->ending = true;
     if (r->push_timer.i)
         loop_drop_timer(b->loop, r->push_timer);
-    int64_t until = time_boot_ns() + END_NS;
+    int64_t began = time_boot_ns(), until = began + patience_ns(r);
     wait_for_push(r, until);
     if (r->to_push && !r->pushing && !b->interrupted
         && !far_place_is_unwritable(far_place_of(r->far))) {
         push_start(r, until);
         wait_for_push(r, until);
     }
+    if (r->pushing)
+        count_lost(r, began);
     if (has_queue(r) && !far_place_is_unwritable(far_place_of(r->far)))
         build_notice(b, "remote-unfinished", false,
                      STR("not all results are in the remote cache yet: the next build here, or "
@@ -622,14 +701,7 @@ void remote_stop(struct building *b)
     if (!r)
         return;
     r->ending = true;
-    fetch_give_up(r);
-    for (uint32_t i = 0; i < b->graph->step_count; i++) {
-        struct task *t = b->lives[i].task;
-        if (t && t->ask && t->ask->task == t) {
-            loop_drop_timer(b->loop, t->ask->timer);
-            ask_give_up(t->ask);
-        }
-    }
+    stop_waiting(r);
 }
 
 /* A thread that is stuck is left behind, with all that it holds: the build's result is known, and waiting for a
@@ -640,10 +712,14 @@ void remote_close(struct building *b)
     b->remote = NULL;
     if (!r)
         return;
+    r->closing = true;
+    if (r->pulse.i)
+        loop_drop_timer(b->loop, r->pulse);
     if (r->workers) {
         if (workers_pending(r->workers) > 0)
             far_place_give_up(far_place_of(r->far), NULL);
-        int64_t until = time_boot_ns() + ABANDON_NS;
+        int64_t patience = is_quiet(r) ? 0 : patience_ns(r);
+        int64_t until = time_boot_ns() + (patience < ABANDON_NS ? patience : ABANDON_NS);
         while (workers_pending(r->workers) > 0 && time_boot_ns() < until)
             loop_wait(b->loop, WAIT_MS);
         loop_drop_fd(b->loop, workers_fd(r->workers));

@@ -5,6 +5,7 @@ fault is changed while clients use it (Storm). A fault is NAME[-NUMBER][@TIMES]:
 each kind of request (method and path), or all. rate-N lets N thousand bytes a second pass, both ways together."""
 import re
 import socket
+import struct
 import threading
 import time
 
@@ -13,9 +14,10 @@ SLOW_DOWN = (b'<?xml version="1.0" encoding="UTF-8"?>\n<Error><Code>SlowDown</Co
 FAULTS = ["none", "refuse", "close", "cut-0", "cut-0@1", "cut-20", "cut-400", "cut-400@1", "cut-5000", "cut-5000@2", "delay-300",
           "garble-head", "garble-body", "garble-body@1", "status-500", "status-500@2", "status-503", "status-503@2",
           "status-429@1", "status-501", "status-403-silent", "error-in-200", "error-in-200@1", "length-more",
-          "length-more@1", "length-less", "stall", "stall@1", "stall-body", "stall-body@1", "drip", "endless",
+          "length-more@1", "length-less", "stall", "stall@1", "stall-body", "stall-body@1", "drip", "drip-1", "endless",
           "endless-head", "no-http", "moved-away", "moved-around", "no-date", "truncated-xml", "truncated-xml@1",
-          "list-forever", "list-backwards", "wrong-range", "twice"]
+          "list-forever", "list-backwards", "wrong-range", "twice", "reset-20", "reset-5000", "endless-interim",
+          "endless-moved", "garble-xml", "etag-none", "date-7200", "date--7200"]
 
 
 def read_message(stream):
@@ -121,12 +123,20 @@ class Fault:
     def once(self, client, head, body):
         """Answers one request; false: the connection is closed after it."""
         if not self.befalls(head):
-            client.sendall(b"".join(self.forward(head, body)))
-            return True
+            got_head, got_body = self.forward(head, body)
+            if got_head:
+                client.sendall(got_head + got_body)
+            return got_head is not None
         name, _, number = self.name.partition("-")
+        if self.name == "endless-moved":
+            head = answer(307, b"", b"Location: http://127.0.0.1:%d%s\r\n" % (self.port, head.split(b" ")[1]))
+            client.sendall(b"".join(head))
+            return True
         if name in ("close", "refuse", "stall", "status", "no", "moved", "endless") and self.name not in ("stall-body", "no-date"):
             return self.alone(client, head, number)
         got_head, got_body = self.forward(head, body)
+        if got_head is None:
+            return False
         return self.spoil(client, head, got_head, got_body)
 
     def alone(self, client, head, number):
@@ -143,6 +153,10 @@ class Fault:
             client.sendall(b"HTTP/1.1 200 OK\r\n")
             while True:
                 client.sendall(b"x-more: 0123456789\r\n" * 1000)
+        elif self.name == "endless-interim":
+            while True:
+                client.sendall(b"HTTP/1.1 100 Continue\r\n\r\n" * 100)
+                time.sleep(0.01)
         elif self.name == "moved-away":
             client.sendall(b"".join(answer(307, b"", b"Location: http://elsewhere.example/x\r\n")))
         elif self.name == "moved-around":
@@ -174,6 +188,10 @@ class Fault:
                 self.rate.wait(len(whole[at:at + 8192]))
                 client.sendall(whole[at:at + 8192])
             return True
+        if name == "reset":
+            client.sendall((head + body)[:int(number)])
+            client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            return False
         if name == "cut":
             client.sendall((head + body)[:int(number)])
             return False
@@ -195,10 +213,17 @@ class Fault:
             client.sendall(head + body[:len(body) // 2])
             time.sleep(60)
             return False
-        elif self.name == "drip":
+        elif name == "drip":
             for i in range(len(head + body)):
                 client.sendall((head + body)[i:i + 1])
-                time.sleep(0.05)
+                time.sleep(1 / int(number or 20))
+        elif self.name == "garble-xml" and listing:
+            body = b"".join(bytes([c ^ 4]) if i % 29 == 28 else bytes([c]) for i, c in enumerate(body))
+        elif self.name == "etag-none":
+            head = re.sub(rb"(?im)^etag:.*?\r\n", b"", head)
+        elif name == "date":
+            when = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + int(number)))
+            head = re.sub(rb"(?im)^date:.*?\r\n", b"Date: %s\r\n" % when.encode(), head)
         elif self.name == "no-date":
             head = re.sub(rb"(?im)^(date|last-modified):.*?\r\n", b"", head)
         elif self.name == "truncated-xml" and listing:
@@ -215,7 +240,7 @@ class Fault:
             head = re.sub(rb"(?im)^content-range: bytes \d+-", b"Content-Range: bytes 0-", head)
         elif self.name == "twice":
             client.sendall(head + body)
-        if self.name != "drip":
+        if name != "drip":
             client.sendall(head + body)
         return True
 
@@ -228,6 +253,7 @@ class Storm(Fault):
 
     def change(self, text):
         self.now = Fault(text, self.upstream, False)
+        self.now.port = self.port
 
     def once(self, client, head, body):
         now = self.now

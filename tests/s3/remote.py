@@ -187,6 +187,12 @@ TESTS = [empty_clone_restores_all, no_op_asks_nobody, wrong_keys_cost_a_line, ga
          paused_gateway, stopped_gateway]
 
 
+def make_bucket(g):
+    subprocess.run([os.path.join(sys.argv[2], "s3_make_bucket")], check=True,
+                   env={**os.environ, "S3_TEST_ENDPOINT": g.endpoint, "S3_TEST_KEY": gateway.KEY_ID,
+                        "S3_TEST_SECRET": gateway.SECRET})
+
+
 def main():
     absent = gateway.missing()
     if absent:
@@ -196,9 +202,7 @@ def main():
     top = tempfile.mkdtemp(prefix="pawl-remote-")
     try:
         with gateway.Gateway() as g:
-            subprocess.run([os.path.join(sys.argv[2], "s3_make_bucket")], check=True,
-                           env={**os.environ, "S3_TEST_ENDPOINT": g.endpoint, "S3_TEST_KEY": gateway.KEY_ID,
-                                "S3_TEST_SECRET": gateway.SECRET})
+            make_bucket(g)
             for test in TESTS:
                 if not names or test.__name__ in names:
                     print(test.__name__, flush=True)

@@ -290,6 +290,39 @@ static void stalled_and_cut_answers_are_given_up(void **state)
     expect_end(f, "/endless-head", HTTP_TOO_LARGE, 1);
 }
 
+struct listening {
+    struct fixture *f;
+    struct str url;
+    int64_t quiet_ms[4];
+    uint32_t attempts;
+};
+
+static bool listen_and_ask(void *context, struct arena *a, struct http_request *out)
+{
+    struct listening *l = context;
+    (void)a;
+    l->quiet_ms[l->attempts++] = http_quiet_ms(l->f->http);
+    *out = (struct http_request){.method = STR("GET"), .url = l->url, .direct = true};
+    return true;
+}
+
+static void silence_is_heard_while_somebody_waits(void **state)
+{
+    struct fixture *f = *state;
+    struct http_job job = job_for(f, "/stall");
+    struct listening l = {.f = f, .url = job.request.url};
+    assert_int_equal(http_quiet_ms(f->http), 0);
+    job.make = listen_and_ask;
+    job.context = &l;
+    job.attempts = 2;
+    assert_false(http_run(f->http, &job, 1));
+    assert_int_equal(l.attempts, 2);
+    assert_true(l.quiet_ms[0] < l.quiet_ms[1]);
+    assert_true(l.quiet_ms[1] >= f->settings.stall_ms);
+    assert_int_equal(http_quiet_ms(f->http), 0);
+    http_job_free(&job);
+}
+
 static void deadline_holds_whatever_happens(void **state)
 {
     struct fixture *f = *state;
@@ -435,6 +468,7 @@ int main(void)
         CASE(answer_comes_whole),
         CASE(body_goes_in_parts_and_from_a_file),
         CASE(busy_server_is_asked_again),
+        CASE(silence_is_heard_while_somebody_waits),
         CASE(server_says_how_long_to_wait),
         CASE(stalled_and_cut_answers_are_given_up),
         CASE(deadline_holds_whatever_happens),
