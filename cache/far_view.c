@@ -196,7 +196,13 @@ static bool read_format(struct far_view *v, struct diags *own)
     if (v->manifest.has_format) {
         return true;
     }
-    if (!manifest_read_format(&v->manifest, false, own)) {
+    bool ok = manifest_read_format(&v->manifest, false, own);
+    if (!ok) { /* a copy that does not read well must not stand in for what is there */
+        far_depot_forget_copy(v->depot, STR("format"));
+        ok = !far_place_is_down(v->place) && manifest_read_format(&v->manifest, false, own);
+    }
+    if (!ok) {
+        far_depot_forget_copy(v->depot, STR("format"));
         v->unusable = true;
         far_place_give_up(v->place, "its 'format' is not one that this program knows");
     }

@@ -259,6 +259,28 @@ static void unknown_format_is_told_once(void **state)
     assert_string_equal(t->b->notes.all.at[0].code, "remote-down");
 }
 
+static void reopen_far_b(struct two *t)
+{
+    far_close(t->far_b);
+    t->far_b = open_far(t, t->b);
+}
+
+static void format_that_came_garbled_once_is_read_anew(void **state)
+{
+    struct two *t = *state;
+    struct far_hit *hits;
+    assert_int_equal(look(t, "x", &hits), 0); /* of an empty place */
+    store(t->a, "x", STR("x"), STR("hello\n"));
+    push(t, "x", 1);
+    struct str format = path_join(&t->a->arena, t->far_dir, STR("format"));
+    assert_true(file_write(FILE_CWD, format, STR("{\"pawl\":"), 0600, false));
+    reopen_far_b(t);
+    assert_int_equal(look(t, "x", &hits), 0);
+    assert_true(file_write(FILE_CWD, format, STR("{\"pawl\":1}"), 0600, false));
+    reopen_far_b(t);
+    assert_int_equal(look(t, "x", &hits), 1);
+}
+
 static void place_that_takes_nothing_is_read_all_the_same(void **state)
 {
     struct two *t = *state;
@@ -326,6 +348,7 @@ int main(void)
         TEST(garbled_segment_is_no_result),
         TEST(too_late_is_a_miss),
         TEST(unknown_format_is_told_once),
+        TEST(format_that_came_garbled_once_is_read_anew),
         TEST(place_that_takes_nothing_is_read_all_the_same),
         TEST(older_result_says_how_long_it_takes),
         TEST(look_brings_what_is_new_since),
