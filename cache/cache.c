@@ -65,6 +65,19 @@ static void note_writer(struct cache *c)
     c->writer = str_copy(&c->arena, str_from(host));
 }
 
+static void take_trust(struct cache *c, const struct cache_options *options)
+{
+    if (options->trust) {
+        trust_copy(&c->arena, options->trust, &c->trust);
+    }
+    if (options->self) {
+        c->self = *options->self;
+        c->self.own_path = str_copy(&c->arena, options->self->own_path);
+    }
+    c->options.trust = NULL;
+    c->options.self = NULL;
+}
+
 struct cache *cache_open(const struct cache_options *options, struct diags *notes)
 {
     struct file_sig sig = file_stat(FILE_CWD, options->dir, true);
@@ -78,6 +91,7 @@ struct cache *cache_open(const struct cache_options *options, struct diags *note
     struct cache *c = mem_alloc(sizeof *c);
     c->options = *options;
     c->options.dir = str_copy(&c->arena, options->dir);
+    take_trust(c, options);
     c->depot = depot;
     c->folder = depot ? depot_dir_fd(depot) : -1;
     table_init(&c->standing, &c->arena);
@@ -131,6 +145,7 @@ void cache_close(struct cache *c, struct diags *notes)
     group_free(&c->group);
     manifest_free(&c->manifest);
     depot_close(c->depot);
+    trust_self_wipe(&c->self);
     arena_free(&c->arena);
     mem_free(c);
 }
@@ -289,12 +304,13 @@ static bool is_in_time(const struct cache *c, const struct record *r, int64_t no
     return r->success_ms >= not_before_ms && r->success_ms <= w->now_ms(w->context) + FUTURE_MS;
 }
 
-static bool read_hit(struct cache *c, struct arena *a, struct str row, int64_t not_before_ms,
-                     struct cache_hit *hit)
+static bool read_hit(struct cache *c, struct arena *a, const struct view_found *row,
+                     int64_t not_before_ms, struct cache_hit *hit)
 {
-    if (!record_read(a, row, &hit->record) || !is_in_time(c, &hit->record, not_before_ms)) {
+    if (!record_read(a, row->row, &hit->record) || !is_in_time(c, &hit->record, not_before_ms)) {
         return false;
     }
+    hit->signer = trust_signer_of(row->block);
     hit->places = places_of(c, a, &hit->record);
     return hit->places != NULL;
 }
@@ -331,8 +347,8 @@ uint32_t cache_lookup(struct cache *c, struct arena *a, const struct digest *fin
     if (!cache_look(c, notes)) {
         return 0;
     }
-    struct str *rows;
-    uint32_t row_count = view_find_rows(&c->manifest.view, fingerprint, a, &rows);
+    struct view_found *rows;
+    uint32_t row_count = trust_find(&c->trust, &c->self, &c->manifest.view, fingerprint, a, &rows);
     if (row_count == 0) {
         return 0;
     }
@@ -341,7 +357,7 @@ uint32_t cache_lookup(struct cache *c, struct arena *a, const struct digest *fin
     uint32_t count = 0;
     for (uint32_t i = 0; i < row_count; i++) {
         struct cache_hit hit = {0};
-        if (read_hit(c, a, rows[i], not_before_ms, &hit)
+        if (read_hit(c, a, &rows[i], not_before_ms, &hit)
             && !is_shadowed(hits, count, &hit.record)) {
             hits[count++] = hit;
         }
@@ -472,10 +488,11 @@ bool cache_flush(struct cache *c, bool force, struct diags *notes)
     if (!may_store(c, notes)) {
         return false;
     }
+    struct group_author author = {c->writer, &c->self};
     if (!force && !group_is_due(&c->group, &c->manifest, &c->store)) {
         return true;
     }
-    if (!group_publish(&c->group, &c->manifest, &c->store, c->writer, notes)) {
+    if (!group_publish(&c->group, &c->manifest, &c->store, &author, notes)) {
         c->stuck = true;
         return false;
     }

@@ -9,6 +9,7 @@
 
 #include "cache/object.h"
 #include "cache/record.h"
+#include "cache/trust.h"
 #include "core/base/diag.h"
 
 struct cache;
@@ -18,6 +19,8 @@ struct cache_options {
     uint8_t hint[8];    /* of the pipeline's name */
     bool read_only;     /* restore, never store */
     uint64_t max_bytes; /* 0: no bound; else a build's end collects down to it */
+    const struct trust *trust; /* whose results are taken; NULL: everybody's. Both are copied */
+    const struct trust_self *self; /* who commits; NULL: somebody without a name */
 };
 
 /* $PAWL_CACHE_DIR, else $XDG_CACHE_HOME/pawl, else $HOME/.cache/pawl; STR_NONE if none is set and absolute. */
@@ -31,10 +34,11 @@ void cache_close(struct cache *c, struct diags *notes);
 /* A record that has a place for all of its bytes, with what is needed to fetch them. In the arena given. */
 struct cache_hit {
     struct record record;
+    struct trust_signer signer;
     const struct cache_places *places;
 };
 
-/* Records of the fingerprint with a success no older than not_before_ms (INT64_MIN: any age) and, if
+/* Records of the fingerprint that may be used, with a success no older than not_before_ms (INT64_MIN: any age) and, if
  * not_before_ms is not INT64_MIN, none more than 10 min in the future; newest first, one for each set of
  * discovered inputs. Loads the manifest at the first call; later calls see what others have added since. */
 uint32_t cache_lookup(struct cache *c, struct arena *a, const struct digest *fingerprint,

@@ -56,18 +56,35 @@ static bool keep_row(void *context, struct str row)
     return needed_keeps_row(r->needed, row);
 }
 
+static bool is_new_block(struct round *r, struct str block, const uint8_t *mark)
+{
+    struct digester d;
+    bool is_new;
+    digester_begin(&d);
+    digester_add(&d, block.s, block.n);
+    if (mark) {
+        digester_add(&d, mark, BLOCK_MARK);
+    }
+    struct digest digest = digester_end(&d);
+    table_add(&r->blocks, (struct str){(const char *)digest.b, sizeof digest.b}, &is_new);
+    return is_new;
+}
+
 static void add_blocks(struct round *r, const struct segment *s)
 {
     for (uint32_t i = 0; i < s->blocks.n; i++) {
         struct buf block;
         buf_init(&block, SEGMENT_RAW_LIMIT);
         bool is_new = false;
+        const uint8_t *mark = s->blocks.at[i].mark;
         if (segment_block_reduce(&block, s->blocks.at[i].bytes, keep_row, r) > 0 && !block.full) {
-            struct digest digest = digest_of(block.s, block.n);
-            table_add(&r->blocks, (struct str){(const char *)digest.b, sizeof digest.b}, &is_new);
+            is_new = is_new_block(r, buf_str(&block), mark);
         }
         if (is_new) {
             segment_draft_add_block(&r->draft, buf_str(&block));
+        }
+        if (is_new && mark) {
+            segment_draft_mark(&r->draft, mark);
         }
         buf_free(&block);
     }

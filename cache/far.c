@@ -20,6 +20,13 @@ struct far *far_open(const struct far_options *o, struct diags *notes)
     }
     struct far *f = mem_alloc(sizeof *f);
     f->place = place;
+    if (o->trust) {
+        trust_copy(&f->arena, o->trust, &f->trust);
+    }
+    if (o->self) {
+        f->self = *o->self;
+        f->self.own_path = str_copy(&f->arena, o->self->own_path);
+    }
     return f;
 }
 
@@ -35,6 +42,8 @@ void far_close(struct far *f)
     far_pusher_close(&f->pusher, &unheard);
     far_view_close(&f->view);
     far_place_close(f->place);
+    trust_self_wipe(&f->self);
+    arena_free(&f->arena);
     arena_free(&scratch);
     mem_free(f);
 }
@@ -47,7 +56,8 @@ struct far_place *far_place_of(const struct far *f)
 struct cache *far_open_near(const struct far *f, bool read_only, struct diags *notes)
 {
     const struct far_options *o = far_place_options(f->place);
-    struct cache_options near = {.dir = o->near_dir, .read_only = read_only};
+    struct cache_options near = {
+        .dir = o->near_dir, .read_only = read_only, .trust = &f->trust, .self = &f->self};
     memcpy(near.hint, o->hint, sizeof near.hint);
     return cache_open(&near, notes);
 }
@@ -93,26 +103,28 @@ static bool add_places(const struct view *v, struct arena *a, const struct ref *
     return to->count > before;
 }
 
-bool far_read_row(const struct view *v, struct arena *a, struct str row, struct far_hit *out)
+bool far_read_row(struct arena *a, const struct view_found *row, struct far_hit *out)
 {
-    const struct segment_block *block = view_block_of(v, row);
-    static const uint8_t unsigned_key[BLOCK_KEY];
-    *out = (struct far_hit){.row = str_copy(a, row)};
-    if (!block || !record_read(a, out->row, &out->record)) {
+    const struct segment_block *block = row->block;
+    *out = (struct far_hit){.row = str_copy(a, row->row)};
+    if (!record_read(a, out->row, &out->record)) {
         return false;
     }
     out->writer = str_copy(a, block->writer);
     out->made_ms = block->made_ms;
-    if (memcmp(block->key, unsigned_key, sizeof unsigned_key) != 0) {
-        out->block = str_copy(a, block->bytes);
+    out->signer = trust_signer_of(block);
+    if (segment_block_is_signed(block)) {
+        out->block = block->bytes;
+        out->key = block->key;
     }
     return true;
 }
 
-bool far_read_hit(const struct view *v, struct arena *a, struct str row, struct far_hit *out)
+bool far_read_hit(const struct view *v, struct arena *a, const struct view_found *row,
+                  struct far_hit *out)
 {
     uint32_t cap = 0;
-    if (!far_read_row(v, a, row, out)) {
+    if (!far_read_row(a, row, out)) {
         return false;
     }
     for (uint32_t i = 0; i < far_root_count(&out->record); i++) {
@@ -130,6 +142,17 @@ static bool is_in_time(const struct manifest *m, const struct record *r, int64_t
                && r->success_ms <= m->world.now_ms(m->world.context) + FUTURE_MS);
 }
 
+/* The view may let go of a segment while a hit is on its way. */
+static void keep_block(struct far *f, struct segment_block *b, struct far_hit *hit)
+{
+    if (hit->block.n && !b->kept.n) {
+        b->kept = str_copy(&f->arena, b->bytes);
+    }
+    hit->block = hit->block.n ? b->kept : hit->block;
+    hit->key = NULL;
+    hit->taken = true;
+}
+
 uint32_t far_lookup(struct far *f, struct arena *a, const struct digest *fingerprint,
                     int64_t not_before_ms, struct far_hit **out, struct diags *notes)
 {
@@ -138,15 +161,17 @@ uint32_t far_lookup(struct far *f, struct arena *a, const struct digest *fingerp
         || !far_view_sync(&f->view, MANIFEST_VIEW_MS, notes)) {
         return 0;
     }
-    struct str *rows;
+    struct view_found *rows;
     const struct manifest *m = &f->view.manifest;
-    uint32_t row_count = view_find_rows(&m->view, fingerprint, a, &rows);
+    uint32_t row_count = trust_find(&f->trust, NULL, &m->view, fingerprint, a, &rows);
     row_count = row_count < HITS_LIMIT ? row_count : HITS_LIMIT;
     struct far_hit *hits = ARENA_ARRAY(a, struct far_hit, row_count + 1);
     uint32_t count = 0;
     for (uint32_t i = 0; i < row_count; i++) {
-        count += far_read_hit(&m->view, a, rows[i], &hits[count])
-                 && is_in_time(m, &hits[count].record, not_before_ms);
+        if (far_read_hit(&m->view, a, &rows[i], &hits[count])
+            && is_in_time(m, &hits[count].record, not_before_ms)) {
+            keep_block(f, rows[i].block, &hits[count++]);
+        }
     }
     *out = hits;
     return count;
@@ -168,7 +193,7 @@ int64_t far_expect_ms(struct far *f, struct str output)
 /* ---- all of them ---- */
 
 struct dated_row {
-    struct str row;
+    struct view_found found;
     int64_t success_ms;
 };
 
@@ -179,7 +204,26 @@ static int compare_dated(const void *x, const void *y)
     if (a->success_ms != b->success_ms) {
         return a->success_ms > b->success_ms ? -1 : 1;
     }
-    return str_cmp(a->row, b->row);
+    return str_cmp(a->found.row, b->found.row);
+}
+
+/* Of equal rows, all from *i on, the one that counts most; *i is left behind them. */
+static const struct view_found *best_of(struct far *f, const struct dated_row *rows, uint32_t count,
+                                        uint32_t *i, bool *taken)
+{
+    int most = -1;
+    const struct view_found *best = &rows[*i].found;
+    struct str row = best->row;
+    for (; *i < count && str_eq(rows[*i].found.row, row); (*i)++) {
+        const struct view_found *x = &rows[*i].found;
+        int worth = 2 * trust_takes(&f->trust, NULL, x->block) + segment_block_is_signed(x->block);
+        if (worth > most) {
+            best = x;
+            most = worth;
+        }
+    }
+    *taken = most >= 2;
+    return best;
 }
 
 bool far_each(struct far *f, bool (*each)(void *context, const struct far_hit *h), void *context,
@@ -194,16 +238,18 @@ bool far_each(struct far *f, bool (*each)(void *context, const struct far_hit *h
     uint32_t count = 0;
     for (uint32_t i = 0; i < v->rows.n; i++) {
         const uint8_t *fingerprint;
-        rows[count].row = v->rows.at[i].row;
-        count += segment_row_peek(rows[count].row, &fingerprint, &rows[count].success_ms);
+        rows[count].found = view_row_number(v, i);
+        count += segment_row_peek(rows[count].found.row, &fingerprint, &rows[count].success_ms);
     }
     qsort(rows, count, sizeof *rows, compare_dated);
     bool more = true;
-    for (uint32_t i = 0; i < count && more; i++) {
+    for (uint32_t i = 0; i < count && more;) {
         struct arena_mark mark = arena_mark(&a);
         struct far_hit hit;
-        if ((i == 0 || !str_eq(rows[i].row, rows[i - 1].row))
-            && far_read_hit(v, &a, rows[i].row, &hit)) {
+        bool taken;
+        const struct view_found *best = best_of(f, rows, count, &i, &taken);
+        if (far_read_hit(v, &a, best, &hit)) {
+            hit.taken = taken;
             more = each(context, &hit);
         }
         arena_reset(&a, mark);
@@ -215,19 +261,34 @@ bool far_each(struct far *f, bool (*each)(void *context, const struct far_hit *h
 /* ---- rows for a segment ---- */
 
 struct wanted_rows {
-    const struct far_row *rows;
+    const struct far_row *rows; /* of one block, sorted */
     uint32_t count;
 };
 
 static bool is_wanted(void *context, struct str row)
 {
     const struct wanted_rows *w = context;
-    for (uint32_t i = 0; i < w->count; i++) {
-        if (str_eq(w->rows[i].row, row)) {
+    uint32_t low = 0;
+    uint32_t high = w->count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        int c = str_cmp(w->rows[middle].row, row);
+        if (c == 0) {
             return true;
         }
+        low = c < 0 ? middle + 1 : low;
+        high = c < 0 ? high : middle;
     }
     return false;
+}
+
+static int compare_blocks(const struct far_row *a, const struct far_row *b)
+{
+    bool same = a->block.s == b->block.s && a->block.n == b->block.n;
+    int c = same ? 0 : str_cmp(a->block, b->block);
+    c = c ? c : str_cmp(a->writer, b->writer);
+    c = c ? c : (a->made_ms > b->made_ms) - (a->made_ms < b->made_ms);
+    return c ? c : a->own - b->own;
 }
 
 /* Rows of one block stand together. */
@@ -235,33 +296,42 @@ static int compare_rows(const void *x, const void *y)
 {
     const struct far_row *a = x;
     const struct far_row *b = y;
-    int c = str_cmp(a->block, b->block);
-    c = c ? c : str_cmp(a->writer, b->writer);
-    return c ? c : (a->made_ms > b->made_ms) - (a->made_ms < b->made_ms);
+    int c = compare_blocks(a, b);
+    return c ? c : str_cmp(a->row, b->row);
 }
 
-static void put_block(struct segment_draft *d, const struct far_row *rows, uint32_t count)
+static void put_unsigned(struct segment_draft *d, const struct far_row *rows, uint32_t count,
+                         struct trust_self *self)
 {
     struct buf block;
+    struct str *texts = mem_alloc(count * sizeof *texts);
+    for (uint32_t i = 0; i < count; i++) {
+        texts[i] = rows[i].row;
+    }
     buf_init(&block, SEGMENT_RAW_LIMIT);
-    if (rows->block.n) {
-        struct wanted_rows wanted = {rows, count};
-        if (segment_block_reduce(&block, rows->block, is_wanted, &wanted) > 0) {
-            segment_draft_add_block(d, buf_str(&block));
-        }
+    segment_block_put(&block, rows->writer, rows->made_ms, texts, count);
+    if (rows->own && self) {
+        trust_put_block(self, d, &block, false);
     } else {
-        struct str *texts = mem_alloc(count * sizeof *texts);
-        for (uint32_t i = 0; i < count; i++) {
-            texts[i] = rows[i].row;
-        }
-        segment_block_put(&block, rows->writer, rows->made_ms, texts, count);
         segment_draft_add_block(d, buf_str(&block));
-        mem_free(texts);
+    }
+    buf_free(&block);
+    mem_free(texts);
+}
+
+static void put_signed(struct segment_draft *d, const struct far_row *rows, uint32_t count)
+{
+    struct buf block;
+    struct wanted_rows wanted = {rows, count};
+    buf_init(&block, SEGMENT_RAW_LIMIT);
+    if (segment_block_reduce(&block, rows->block, is_wanted, &wanted) > 0) {
+        segment_draft_add_block(d, buf_str(&block));
     }
     buf_free(&block);
 }
 
-void far_put_rows(struct segment_draft *d, const struct far_row *rows, uint32_t count)
+void far_put_rows(struct segment_draft *d, const struct far_row *rows, uint32_t count,
+                  struct trust_self *self)
 {
     struct far_row *sorted = mem_alloc((count + 1) * sizeof *sorted);
     for (uint32_t i = 0; i < count; i++) {
@@ -270,10 +340,14 @@ void far_put_rows(struct segment_draft *d, const struct far_row *rows, uint32_t 
     qsort(sorted, count, sizeof *sorted, compare_rows);
     for (uint32_t first = 0; first < count;) {
         uint32_t end = first + 1;
-        while (end < count && compare_rows(&sorted[first], &sorted[end]) == 0) {
+        while (end < count && compare_blocks(&sorted[first], &sorted[end]) == 0) {
             end++;
         }
-        put_block(d, sorted + first, end - first);
+        if (sorted[first].block.n) {
+            put_signed(d, sorted + first, end - first);
+        } else {
+            put_unsigned(d, sorted + first, end - first, self);
+        }
         first = end;
     }
     mem_free(sorted);

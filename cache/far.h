@@ -20,9 +20,12 @@ struct far_hit {
     struct record record;
     struct cache_places places; /* there */
     struct str row;
-    struct str block; /* whole, where it is signed; else empty */
+    struct str block; /* whole, where it is signed; else empty. Far's own, until it is closed */
     struct str writer;
     int64_t made_ms;
+    struct trust_signer signer; /* who counts for it here … */
+    const uint8_t *key;         /* … and whose name it bears, BLOCK_KEY bytes; NULL: nobody's */
+    bool taken;                 /* it may be used here */
 };
 
 /* Asking. As cache_lookup. */
@@ -32,7 +35,8 @@ uint32_t far_lookup(struct far *f, struct arena *a, const struct digest *fingerp
 void far_look(struct far *f, struct diags *notes);
 /* What the newest of the pipeline's results with this output took; 0: not known. */
 int64_t far_expect_ms(struct far *f, struct str output);
-/* What is new there, now: for `pawl cache pull`, ls and gc. Each result, newest first. */
+/* What is new there, now: for `pawl cache pull` and ls. Each result, newest first, also those that are not taken. A hit
+ * is valid during the call. */
 bool far_each(struct far *f, bool (*each)(void *context, const struct far_hit *h), void *context,
               struct diags *notes);
 

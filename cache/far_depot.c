@@ -72,6 +72,8 @@ struct far_place *far_place_open(const struct far_options *o, struct diags *note
     p->options.endpoint = str_copy(&p->arena, o->endpoint);
     p->options.profile = str_copy(&p->arena, o->profile);
     p->options.near_dir = str_copy(&p->arena, o->near_dir);
+    p->options.trust = NULL;
+    p->options.self = NULL;
     p->folder = folder_of(p);
     p->guard = guard_open();
     return p;

@@ -7,6 +7,9 @@
 #include "core/base/diag.h"
 #include "core/base/table.h"
 
+struct trust;
+struct trust_self;
+
 struct far_options {
     struct str url;                       /* "s3://bucket/prefix", or "file:///folder" */
     struct str region, endpoint, profile; /* of S3; empty: as the environment says */
@@ -15,6 +18,8 @@ struct far_options {
     bool asking;         /* changes nothing, here or there */
     struct str near_dir; /* the local cache, where copies are kept in remote/<id>/ */
     uint8_t hint[8];     /* of the pipeline's name */
+    const struct trust *trust; /* whose results are taken; NULL: everybody's. Both are copied */
+    const struct trust_self *self; /* who pushes; NULL: somebody without a name */
 };
 
 struct far_count {

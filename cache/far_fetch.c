@@ -237,10 +237,10 @@ static void fill_draft(struct fetching *x, struct segment_draft *draft, struct f
             segment_draft_add_place(draft, &root_of(x, far_root(&h->record, k), &is_new)->here);
         }
         if (wants[i].here) {
-            rows[n++] = (struct far_row){h->row, h->block, h->writer, h->made_ms};
+            rows[n++] = (struct far_row){h->row, h->block, h->writer, h->made_ms, false};
         }
     }
-    far_put_rows(draft, rows, n);
+    far_put_rows(draft, rows, n, NULL);
 }
 
 static bool publish(struct fetching *x, struct far_want *wants, uint32_t count)
@@ -273,7 +273,7 @@ static void note_got(struct fetching *x, struct far_want *w, struct arena *a)
         memcpy(runs, p->runs, p->run_count * sizeof *runs);
         places->at[places->count++] = (struct pack_place){p->root, runs, p->run_count};
     }
-    w->got = (struct cache_hit){*r, places};
+    w->got = (struct cache_hit){*r, w->hit->signer, places};
 }
 
 static void fetch_all(struct fetching *x, struct far_want *wants, uint32_t count, struct arena *a)

@@ -214,7 +214,8 @@ static void learn_older(struct far_pusher *x, const struct record *r, uint32_t i
     }
 }
 
-static enum copied add_result(struct pushing *p, struct far_hit *hit)
+static enum copied add_result(struct pushing *p, const struct far_hit *hit,
+                              const struct far_row *row)
 {
     struct far_pusher *x = p->x;
     const struct record *r = &hit->record;
@@ -231,8 +232,7 @@ static enum copied add_result(struct pushing *p, struct far_hit *hit)
             return copied;
         }
     }
-    *VEC_PUSH(&p->arena, &p->results) =
-        (struct result){{hit->row, hit->block, hit->writer, hit->made_ms}, places, count};
+    *VEC_PUSH(&p->arena, &p->results) = (struct result){*row, places, count};
     return COPIED;
 }
 
@@ -263,7 +263,7 @@ static enum manifest_answer publish(struct pushing *p)
             segment_draft_add_place(&draft, &p->results.at[i].places[k]);
         }
     }
-    far_put_rows(&draft, rows, p->results.n);
+    far_put_rows(&draft, rows, p->results.n, &x->near->self);
     enum manifest_answer answer = manifest_publish(m, &draft, p->notes);
     segment_draft_free(&draft);
     return answer;
@@ -300,13 +300,20 @@ struct run {
     struct diags *notes;
 };
 
-static bool has_row(const struct view *v, const struct digest *fingerprint, struct str row,
-                    struct arena *a)
+/* Whether the row is there under that name; NULL: under any or none. */
+static bool has_row(const struct view *v, struct str row, const uint8_t *key, struct arena *a)
 {
-    struct str *rows;
-    uint32_t count = view_find_rows(v, fingerprint, a, &rows);
+    const uint8_t *bytes;
+    int64_t success;
+    struct digest fingerprint;
+    struct view_found *rows;
+    if (!segment_row_peek(row, &bytes, &success)) {
+        return false;
+    }
+    memcpy(fingerprint.b, bytes, sizeof fingerprint.b);
+    uint32_t count = view_find_all(v, &fingerprint, a, &rows);
     for (uint32_t i = 0; i < count; i++) {
-        if (str_eq(rows[i], row)) {
+        if (str_eq(rows[i].row, row) && (!key || memcmp(rows[i].block->key, key, BLOCK_KEY) == 0)) {
             return true;
         }
     }
@@ -317,24 +324,23 @@ static bool has_row(const struct view *v, const struct digest *fingerprint, stru
 static bool push_one(struct run *r, struct pushing *p, const struct digest *fingerprint)
 {
     struct far_pusher *x = r->x;
-    struct str *rows;
+    struct cache *near = x->near;
+    const struct view *v = &near->manifest.view;
+    struct view_found *rows;
     struct far_hit hit;
-    uint32_t count = view_find_rows(&x->near->manifest.view, fingerprint, &p->arena, &rows);
-    const struct segment_block *block =
-        count ? view_block_of(&x->near->manifest.view, rows[0]) : NULL;
-    if (!block) {
+    uint32_t count = trust_find(&near->trust, &near->self, v, fingerprint, &p->arena, &rows);
+    if (!count || !far_read_row(&p->arena, &rows[0], &hit)) {
         r->out->missing++;
         return true;
     }
-    if (has_row(&x->view.manifest.view, fingerprint, rows[0], &p->arena)) {
+    struct far_row row = {hit.row, hit.block, hit.writer, hit.made_ms, false};
+    row.own = !hit.key && near->self.signs && trust_is_own(&near->self, rows[0].block);
+    const uint8_t *key = row.own ? near->self.key.public.id : hit.key;
+    if (has_row(&x->view.manifest.view, hit.row, key, &p->arena)) {
         r->out->known++;
         return true;
     }
-    if (!far_read_row(&x->near->manifest.view, &p->arena, rows[0], &hit)) {
-        r->out->missing++;
-        return true;
-    }
-    enum copied copied = add_result(p, &hit);
+    enum copied copied = add_result(p, &hit, &row);
     r->out->missing += copied == COPY_ABSENT;
     return copied != COPY_FAILED;
 }

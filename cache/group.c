@@ -103,8 +103,8 @@ static void repair(struct group *g, struct manifest *m, struct store *s, struct 
     mover_free(&mover);
 }
 
-static uint32_t fill_draft(const struct group *g, struct segment_draft *d, struct str writer,
-                           int64_t now_ms)
+static uint32_t fill_draft(const struct group *g, struct segment_draft *d,
+                           const struct group_author *by, int64_t now_ms)
 {
     struct str *rows = mem_alloc((g->results.n + 1) * sizeof *rows);
     uint32_t count = 0;
@@ -121,8 +121,12 @@ static uint32_t fill_draft(const struct group *g, struct segment_draft *d, struc
     if (count > 0) {
         struct buf block;
         buf_init(&block, SEGMENT_RAW_LIMIT);
-        segment_block_put(&block, writer, now_ms, rows, count);
-        segment_draft_add_block(d, buf_str(&block));
+        segment_block_put(&block, by->writer, now_ms, rows, count);
+        if (by->self) {
+            trust_put_block(by->self, d, &block, true);
+        } else {
+            segment_draft_add_block(d, buf_str(&block));
+        }
         buf_free(&block);
     }
     for (uint32_t i = 0; i < g->uses.n; i++) {
@@ -133,12 +137,12 @@ static uint32_t fill_draft(const struct group *g, struct segment_draft *d, struc
 }
 
 static enum manifest_answer publish_once(const struct group *g, struct manifest *m,
-                                         struct str writer, uint32_t *published,
+                                         const struct group_author *by, uint32_t *published,
                                          struct diags *notes)
 {
     struct segment_draft draft;
     segment_draft_init(&draft);
-    *published = fill_draft(g, &draft, writer, manifest_now_ms(m));
+    *published = fill_draft(g, &draft, by, manifest_now_ms(m));
     enum manifest_answer answer = MANIFEST_DONE;
     if (!segment_draft_is_empty(&draft)) {
         answer = manifest_publish(m, &draft, notes);
@@ -147,14 +151,14 @@ static enum manifest_answer publish_once(const struct group *g, struct manifest 
     return answer;
 }
 
-bool group_publish(struct group *g, struct manifest *m, struct store *s, struct str writer,
-                   struct diags *notes)
+bool group_publish(struct group *g, struct manifest *m, struct store *s,
+                   const struct group_author *by, struct diags *notes)
 {
     enum manifest_answer answer = MANIFEST_DONE;
     uint32_t published = 0;
     bool sealed = seal(g, m, s, notes);
     for (int i = 0; i < REPAIR_ATTEMPTS; i++) {
-        answer = publish_once(g, m, writer, &published, notes);
+        answer = publish_once(g, m, by, &published, notes);
         if (answer != MANIFEST_DOOMED) {
             break;
         }

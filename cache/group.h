@@ -5,6 +5,7 @@
 
 #include "cache/manifest.h"
 #include "cache/store.h"
+#include "cache/trust.h"
 
 #define GROUP_NS INT64_C(1000000000) /* the oldest result waits no longer */
 enum { GROUP_BYTES = 32 << 20, GROUP_ROW_BYTES = 16 << 20 };
@@ -32,6 +33,10 @@ void group_add(struct group *g, struct str row, struct pack_place *places, uint3
 void group_add_use(struct group *g, const uint8_t *fingerprint, uint32_t day);
 /* Old or large enough to be published. */
 bool group_is_due(const struct group *g, const struct manifest *m, const struct store *s);
+struct group_author {
+    struct str writer;
+    struct trust_self *self; /* NULL: nobody signs */
+};
 /* Seals and publishes; leaves the group empty. false with a warning: not all results are in the place. */
-bool group_publish(struct group *g, struct manifest *m, struct store *s, struct str writer,
-                   struct diags *notes);
+bool group_publish(struct group *g, struct manifest *m, struct store *s,
+                   const struct group_author *by, struct diags *notes);

@@ -23,6 +23,8 @@ struct cache {
     struct table used;     /* fingerprints whose use was noted */
     uint64_t sequence, committed;
     struct str writer; /* this machine's name */
+    struct trust trust;
+    struct trust_self self;
 };
 
 /* Reads the view at the first call; afterwards takes in what others have added. false: the cache is of no

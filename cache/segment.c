@@ -18,6 +18,7 @@ enum {
     TAG_PLACES = 2,
     TAG_CONDEMNED = 3,
     TAG_USES = 64,
+    TAG_MARKS = 65,
     TAG_SKIPPABLE = 64,
     ROW_PEEK = 1 + 32 + 8,
     ITEMS_LIMIT = 1 << 24,
@@ -25,6 +26,8 @@ enum {
 static const char magic_bytes[8] = "pawlseg1";
 static const char block_magic[11] = "pawl block"; /* with its NUL */
 static const char leaf_magic[12] = "pawl record"; /* with its NUL */
+static const char sign_magic[10] = "pawl sign";   /* with its NUL */
+enum { BLOCK_KEY_AT = sizeof block_magic + 1 };
 
 /* ---- names ---- */
 
@@ -252,6 +255,20 @@ static enum segment_answer read_uses(struct segment *s, struct rd *in)
     return SEGMENT_GOOD;
 }
 
+static enum segment_answer read_marks(struct segment *s, struct rd *in)
+{
+    uint64_t count = rd_count(in, 1 + BLOCK_MARK, ITEMS_LIMIT);
+    for (uint64_t i = 0; i < count && !in->bad; i++) {
+        uint64_t number = rd_varint(in);
+        const uint8_t *mark = rd_bytes(in, BLOCK_MARK);
+        in->bad |= number >= s->blocks.n;
+        if (!in->bad) {
+            s->blocks.at[number].mark = mark;
+        }
+    }
+    return SEGMENT_GOOD;
+}
+
 static enum segment_answer read_section(struct segment *s, uint64_t tag, struct rd *in)
 {
     enum segment_answer answer;
@@ -260,6 +277,7 @@ static enum segment_answer read_section(struct segment *s, uint64_t tag, struct 
     case TAG_PLACES: answer = read_places(s, in); break;
     case TAG_CONDEMNED: answer = read_condemned(s, in); break;
     case TAG_USES: answer = read_uses(s, in); break;
+    case TAG_MARKS: answer = read_marks(s, in); break;
     default: return tag < TAG_SKIPPABLE ? SEGMENT_UNKNOWN : SEGMENT_GOOD;
     }
     if (answer == SEGMENT_GOOD && (in->bad || rd_left(in) != 0)) {
@@ -371,6 +389,7 @@ void segment_draft_init(struct segment_draft *d)
     buf_init(&d->places, SEGMENT_RAW_LIMIT);
     buf_init(&d->condemned, SEGMENT_RAW_LIMIT);
     buf_init(&d->uses, SEGMENT_RAW_LIMIT);
+    buf_init(&d->marks, SEGMENT_RAW_LIMIT);
     struct seen *seen = mem_alloc(sizeof *seen);
     table_init(&seen->packs, &d->arena);
     table_init(&seen->places, &d->arena);
@@ -383,6 +402,7 @@ void segment_draft_free(struct segment_draft *d)
     buf_free(&d->places);
     buf_free(&d->condemned);
     buf_free(&d->uses);
+    buf_free(&d->marks);
     mem_free(d->seen);
     mem_free(d->packs);
     arena_free(&d->arena);
@@ -396,7 +416,7 @@ bool segment_draft_is_empty(const struct segment_draft *d)
 
 size_t segment_draft_size(const struct segment_draft *d)
 {
-    return d->blocks.n + d->places.n + d->condemned.n + d->uses.n
+    return d->blocks.n + d->places.n + d->condemned.n + d->uses.n + d->marks.n
            + (size_t)d->pack_count * PACK_BYTES;
 }
 
@@ -404,6 +424,13 @@ void segment_draft_add_block(struct segment_draft *d, struct str block)
 {
     buf_put_text(&d->blocks, block);
     d->block_count++;
+}
+
+void segment_draft_mark(struct segment_draft *d, const uint8_t mark[BLOCK_MARK])
+{
+    buf_put_varint(&d->marks, d->block_count - 1);
+    buf_put(&d->marks, mark, BLOCK_MARK);
+    d->mark_count++;
 }
 
 static uint32_t pack_number(struct segment_draft *d, const struct pack_id *id)
@@ -511,7 +538,9 @@ static void put_payload(const struct segment_draft *d, struct buf *out)
     put_places(d, out);
     put_counted(out, TAG_CONDEMNED, d->condemned_count, &d->condemned);
     put_counted(out, TAG_USES, d->use_count, &d->uses);
-    out->full |= d->blocks.full || d->places.full || d->condemned.full || d->uses.full;
+    put_counted(out, TAG_MARKS, d->mark_count, &d->marks);
+    out->full |=
+        d->blocks.full || d->places.full || d->condemned.full || d->uses.full || d->marks.full;
 }
 
 static void put_header(struct buf *out, uint64_t raw, struct str stored)
@@ -602,4 +631,70 @@ uint32_t segment_block_reduce(struct buf *out, struct str block,
     }
     buf_put(out, signature, BLOCK_SIGNATURE);
     return kept;
+}
+
+static void add_leaf(struct digester *d, struct str item, bool is_row)
+{
+    struct digest leaf;
+    memcpy(leaf.b, is_row ? "" : item.s, is_row ? 0 : sizeof leaf.b);
+    leaf = is_row ? segment_leaf(item) : leaf;
+    digester_add(d, leaf.b, sizeof leaf.b);
+}
+
+bool segment_block_message(struct str block, uint8_t out[BLOCK_MESSAGE])
+{
+    struct segment_block head = {0};
+    struct rd in = rd_from(block.s, block.n);
+    if (!read_block_head(&in, &head)) {
+        return false;
+    }
+    struct digester d;
+    digester_begin(&d);
+    digester_add(&d, block.s, (size_t)((const char *)in.at - block.s));
+    for (uint32_t i = 0; i < head.items && !in.bad; i++) {
+        bool is_row;
+        struct str item = read_item(&in, &is_row);
+        if (!in.bad) {
+            add_leaf(&d, item, is_row);
+        }
+    }
+    struct digest digest = digester_end(&d);
+    memcpy(out, sign_magic, sizeof sign_magic);
+    memcpy(out + sizeof sign_magic, digest.b, sizeof digest.b);
+    return !in.bad && rd_left(&in) == BLOCK_SIGNATURE;
+}
+
+bool segment_block_is_signed(const struct segment_block *b)
+{
+    static const uint8_t nobody[BLOCK_KEY];
+    return memcmp(b->key, nobody, sizeof nobody) != 0;
+}
+
+bool segment_block_sign(struct buf *block, const struct sign_private *key)
+{
+    static const uint8_t nobody[BLOCK_KEY];
+    uint8_t message[BLOCK_MESSAGE];
+    uint8_t signature[BLOCK_SIGNATURE];
+    if (block->full || block->n < BLOCK_KEY_AT + BLOCK_KEY + BLOCK_SIGNATURE) {
+        return false;
+    }
+    memcpy(block->s + BLOCK_KEY_AT, key->public.id, BLOCK_KEY);
+    bool ok = segment_block_message(buf_str(block), message)
+              && sign_put(key, (struct str){(const char *)message, sizeof message}, signature);
+    if (!ok) {
+        memcpy(block->s + BLOCK_KEY_AT, nobody, BLOCK_KEY);
+        return false;
+    }
+    memcpy(block->s + block->n - BLOCK_SIGNATURE, signature, BLOCK_SIGNATURE);
+    return true;
+}
+
+bool segment_block_check(struct str block, const struct sign_public *key)
+{
+    uint8_t message[BLOCK_MESSAGE];
+    return block.n >= BLOCK_KEY_AT + BLOCK_KEY + BLOCK_SIGNATURE
+           && memcmp(block.s + BLOCK_KEY_AT, key->id, BLOCK_KEY) == 0
+           && segment_block_message(block, message)
+           && sign_check(key, (struct str){(const char *)message, sizeof message},
+                         (const uint8_t *)block.s + block.n - BLOCK_SIGNATURE);
 }

@@ -5,6 +5,7 @@
 
 #include "cache/pack.h"
 #include "cache/record.h"
+#include "cache/sign.h"
 
 enum {
     SEGMENT_HEADER = 64,
@@ -14,7 +15,12 @@ enum {
     BLOCK_KEY = 16,
     BLOCK_SIGNATURE = 64,
     BLOCK_WRITER_LIMIT = 256,
+    BLOCK_MARK = 32,
+    BLOCK_MESSAGE = 42, /* what is signed: "pawl sign", NUL, a digest */
 };
+
+/* What is known of who stands behind a block; cache/trust.c finds out, once. */
+enum block_word { BLOCK_UNASKED, BLOCK_NOBODY, BLOCK_OWN, BLOCK_TRUSTED };
 
 /* Records of one writer under one signature; kept and passed on verbatim. */
 struct segment_block {
@@ -22,7 +28,10 @@ struct segment_block {
     struct str writer;
     int64_t made_ms;
     const uint8_t *key; /* BLOCK_KEY bytes; zeros: unsigned */
+    const uint8_t *mark; /* BLOCK_MARK bytes by which its maker knows it here; NULL: none */
     uint32_t items, records;
+    uint8_t word;    /* enum block_word */
+    struct str kept; /* its bytes where they outlive the segment; empty: nobody wanted them yet */
 };
 
 struct segment_row {
@@ -87,8 +96,8 @@ bool segment_key_parse(struct str key, int64_t *ms);
 /* A segment under construction. */
 struct segment_draft {
     struct arena arena;
-    struct buf blocks, places, condemned, uses;
-    uint32_t block_count, place_count, condemned_count, use_count;
+    struct buf blocks, places, condemned, uses, marks;
+    uint32_t block_count, place_count, condemned_count, use_count, mark_count;
     struct pack_id *packs; /* each pack that a place names, once */
     uint32_t pack_count, pack_cap;
     void *seen; /* keys of packs and places: each goes in once */
@@ -99,6 +108,8 @@ bool segment_draft_is_empty(const struct segment_draft *d);
 /* Raw bytes so far. */
 size_t segment_draft_size(const struct segment_draft *d);
 void segment_draft_add_block(struct segment_draft *d, struct str block);
+/* Of the block that was added last. */
+void segment_draft_mark(struct segment_draft *d, const uint8_t mark[BLOCK_MARK]);
 void segment_draft_add_place(struct segment_draft *d, const struct pack_place *p);
 void segment_draft_add_condemned(struct segment_draft *d, const struct segment_condemned *c);
 void segment_draft_add_use(struct segment_draft *d, const struct segment_use *u);
@@ -112,3 +123,11 @@ void segment_block_put(struct buf *out, struct str writer, int64_t made_ms, cons
  * are left: a block with none is not worth its bytes. */
 uint32_t segment_block_reduce(struct buf *out, struct str block,
                               bool (*keep)(void *context, struct str row), void *context);
+/* What its signature and its mark are over: the same for the whole block and for each that it was reduced to.
+ * false: not a block. */
+bool segment_block_message(struct str block, uint8_t out[BLOCK_MESSAGE]);
+/* Puts the key's name and signature into the unsigned block that out holds. false: it stays unsigned. */
+bool segment_block_sign(struct buf *block, const struct sign_private *key);
+bool segment_block_is_signed(const struct segment_block *b);
+/* Whether the key made the block's signature. */
+bool segment_block_check(struct str block, const struct sign_public *key);

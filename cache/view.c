@@ -108,14 +108,38 @@ static struct probe probe_fingerprint(const struct view *v, const uint8_t *finge
     return (struct probe){v, &v->row_heads, (uint32_t)hash, has_fingerprint, fingerprint, 0};
 }
 
-static bool is_row(const struct probe *p, uint32_t number)
+struct view_found view_row_number(const struct view *v, uint32_t i)
 {
-    return str_eq(p->v->rows.at[number].row, *(const struct str *)p->key);
+    const struct view_row *r = &v->rows.at[i];
+    return (struct view_found){r->row, &v->segments[r->segment]->segment.blocks.at[r->block]};
 }
 
-static struct probe probe_row(const struct view *v, const struct str *row)
+static struct str signature_of(const struct segment_block *b)
 {
-    return (struct probe){v, &v->row_set, (uint32_t)table_hash(*row), is_row, row, 0};
+    return str_tail(b->bytes, b->bytes.n - BLOCK_SIGNATURE);
+}
+
+/* One block, or what two have left of it. Unsigned ones that say the same are one. */
+static bool same_source(const struct segment_block *x, const struct segment_block *y)
+{
+    return memcmp(x->key, y->key, BLOCK_KEY) == 0 && str_eq(signature_of(x), signature_of(y))
+           && (x->mark && y->mark ? memcmp(x->mark, y->mark, BLOCK_MARK) == 0 : x->mark == y->mark);
+}
+
+static bool is_row(const struct probe *p, uint32_t number)
+{
+    const struct view_found *wanted = p->key;
+    struct view_found found = view_row_number(p->v, number);
+    return str_eq(found.row, wanted->row) && same_source(found.block, wanted->block);
+}
+
+static struct probe probe_row(const struct view *v, const struct view_found *row)
+{
+    uint64_t hash = table_hash(row->row) + 31 * table_hash(signature_of(row->block));
+    if (row->block->mark) {
+        hash += 37 * table_hash((struct str){(const char *)row->block->mark, BLOCK_MARK});
+    }
+    return (struct probe){v, &v->row_set, (uint32_t)(hash ^ hash >> 32), is_row, row, 0};
 }
 
 /* The newest of them: number + 1. */
@@ -128,7 +152,8 @@ static uint32_t first_row(const struct view *v, const uint8_t *fingerprint)
 
 static void add_row(struct view *v, uint32_t segment, const struct segment_row *row)
 {
-    struct probe same = probe_row(v, &row->row);
+    struct view_found added = {row->row, &v->segments[segment]->segment.blocks.at[row->block]};
+    struct probe same = probe_row(v, &added);
     struct view_slot *slot = claim_slot(v, &v->row_set, &same);
     if (slot->number) {
         return; /* a retry, or a compaction whose inputs are still here */
@@ -389,26 +414,26 @@ static int64_t row_success(struct str row)
 
 static int compare_rows(const void *x, const void *y)
 {
-    struct str a = *(const struct str *)x;
-    struct str b = *(const struct str *)y;
-    int64_t p = row_success(a);
-    int64_t q = row_success(b);
-    return p != q ? (p < q ? 1 : -1) : str_cmp(a, b);
+    const struct view_found *a = x;
+    const struct view_found *b = y;
+    int64_t p = row_success(a->row);
+    int64_t q = row_success(b->row);
+    int c = p != q ? (p < q ? 1 : -1) : str_cmp(a->row, b->row);
+    return c ? c : segment_block_is_signed(b->block) - segment_block_is_signed(a->block);
 }
 
-uint32_t view_find_rows(const struct view *v, const struct digest *fingerprint, struct arena *a,
-                        struct str **out)
+uint32_t view_find_all(const struct view *v, const struct digest *fingerprint, struct arena *a,
+                       struct view_found **out)
 {
-    *out = NULL;
     uint32_t first = first_row(v, fingerprint->b);
     uint32_t count = 0;
     for (uint32_t i = first; i; i = v->rows.at[i - 1].next) {
         count++;
     }
-    struct str *rows = ARENA_ARRAY(a, struct str, count);
+    struct view_found *rows = ARENA_ARRAY(a, struct view_found, count + 1);
     uint32_t n = 0;
     for (uint32_t i = first; i; i = v->rows.at[i - 1].next) {
-        rows[n++] = v->rows.at[i - 1].row;
+        rows[n++] = view_row_number(v, i - 1);
     }
     if (count > 1) {
         qsort(rows, count, sizeof *rows, compare_rows);
@@ -417,15 +442,20 @@ uint32_t view_find_rows(const struct view *v, const struct digest *fingerprint, 
     return count;
 }
 
-const struct segment_block *view_block_of(const struct view *v, struct str row)
+uint32_t view_find_rows(const struct view *v, const struct digest *fingerprint, struct arena *a,
+                        struct str **out)
 {
-    struct probe p = probe_row(v, &row);
-    const struct view_slot *slot = probe_slot(&p);
-    if (!slot || !slot->number) {
-        return NULL;
+    struct view_found *found;
+    uint32_t all = view_find_all(v, fingerprint, a, &found);
+    struct str *rows = ARENA_ARRAY(a, struct str, all + 1);
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < all; i++) {
+        if (i == 0 || !str_eq(found[i - 1].row, found[i].row)) {
+            rows[count++] = found[i].row;
+        }
     }
-    const struct view_row *found = &v->rows.at[slot->number - 1];
-    return &v->segments[found->segment]->segment.blocks.at[found->block];
+    *out = rows;
+    return count;
 }
 
 bool view_place_is_condemned(const struct view *v, const struct pack_place *p)

@@ -51,7 +51,7 @@ struct view {
     VEC(struct view_row) rows;
     VEC(struct view_place) places;
     struct view_index row_heads, place_heads; /* by fingerprint, by root: the newest */
-    struct view_index row_set, place_set;     /* by content: each stands here once */
+    struct view_index row_set, place_set;     /* by content and signer: each stands here once */
     struct table names;                       /* of segments: number in segments */
     struct table packs;                       /* ids */
     VEC(struct view_pack) pack_info;          /* by number in packs */
@@ -74,8 +74,14 @@ uint32_t view_forget_unlisted(struct view *v);
 /* Rows of a fingerprint, newest success first, each once. */
 uint32_t view_find_rows(const struct view *v, const struct digest *fingerprint, struct arena *a,
                         struct str **out);
-/* The block that holds the row (the view's own, as view_find_rows gave it). */
-const struct segment_block *view_block_of(const struct view *v, struct str row);
+/* The same with their blocks, each once for each who says so: equal rows stand together, a signed one first. */
+struct view_found {
+    struct str row;
+    struct segment_block *block;
+};
+uint32_t view_find_all(const struct view *v, const struct digest *fingerprint, struct arena *a,
+                       struct view_found **out);
+struct view_found view_row_number(const struct view *v, uint32_t i);
 /* Places of a root, those without condemned packs first; of more than most, the newest. Who only reads needs few; who
  * collects must see all. */
 enum { VIEW_PLACES_FEW = 64, VIEW_RUNS_FEW = 1 << 20 };

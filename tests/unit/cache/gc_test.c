@@ -129,7 +129,8 @@ static void add_same(struct scene *s, struct client *c, const char *name, const 
 
 static bool publish(struct scene *s, struct client *c)
 {
-    return group_publish(&c->group, &c->manifest, &c->store, STR("me"), &s->notes);
+    return group_publish(&c->group, &c->manifest, &c->store,
+                         &(struct group_author){STR("me"), NULL}, &s->notes);
 }
 
 static void put_result(struct scene *s, struct client *c, const char *name, size_t n)

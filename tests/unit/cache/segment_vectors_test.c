@@ -166,6 +166,32 @@ static void block_with_and_without_its_record_is_as_the_page_says(void **state)
     buf_free(&reduced);
 }
 
+static void signed_block_and_its_mark_are_as_the_page_says(void **state)
+{
+    struct page *p = *state;
+    struct str row = make_row(p);
+    struct sign_private k;
+    struct buf block;
+    struct buf reduced;
+    uint8_t message[BLOCK_MESSAGE];
+    uint8_t secret[SIGN_KEY];
+    assert_true(sign_private_from((const uint8_t *)vector(p, STR("seed")).s, &k));
+    expect_bytes((struct str){(const char *)k.public.key, SIGN_KEY}, vector(p, STR("key")));
+    buf_init(&block, 10000);
+    buf_init(&reduced, 10000);
+    segment_block_put(&block, STR("box"), 1700000001000, &row, 1);
+    assert_true(segment_block_sign(&block, &k));
+    expect_bytes(buf_str(&block), vector(p, STR("signed")));
+    segment_block_reduce(&reduced, buf_str(&block), keep_none, NULL);
+    assert_true(segment_block_check(buf_str(&reduced), &k.public));
+    assert_true(segment_block_message(buf_str(&reduced), message));
+    memset(secret, 7, sizeof secret);
+    struct digest mark = sign_mark(secret, (struct str){(const char *)message, sizeof message});
+    expect_bytes((struct str){(const char *)mark.b, sizeof mark.b}, vector(p, STR("mark")));
+    buf_free(&block);
+    buf_free(&reduced);
+}
+
 static void payload_is_as_the_page_says(void **state)
 {
     struct page *p = *state;
@@ -220,6 +246,7 @@ int main(void)
         CASE(row_is_as_the_page_says),
         CASE(leaf_is_as_the_page_says),
         CASE(block_with_and_without_its_record_is_as_the_page_says),
+        CASE(signed_block_and_its_mark_are_as_the_page_says),
         CASE(payload_is_as_the_page_says),
         CASE(segment_of_the_page_is_read),
     };

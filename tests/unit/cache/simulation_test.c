@@ -218,7 +218,9 @@ static void act_write(struct world *w, struct client *c)
             }
         }
     }
-    ok = ok && group_publish(&c->group, &c->manifest, &c->store, STR("sim"), &w->notes);
+    ok = ok
+         && group_publish(&c->group, &c->manifest, &c->store,
+                          &(struct group_author){STR("sim"), NULL}, &w->notes);
     group_free(&c->group);
     pack_abandon(&c->store.writer);
     for (uint32_t i = 0; i < count && ok && w->acked_count < ACKED_LIMIT; i++) {

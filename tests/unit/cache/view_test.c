@@ -112,12 +112,11 @@ static void rows_of_one_fingerprint_cost_a_few_steps_each(void **state)
     take_rows(s, rows, MANY); /* doubled: a retry */
     assert_int_equal(s->view.rows.n, MANY);
     expect_few_steps(s, 2 * MANY);
-    struct str *found;
-    assert_int_equal(view_find_rows(&s->view, &fp, &s->arena, &found), MANY);
+    struct view_found *found;
+    assert_int_equal(view_find_all(&s->view, &fp, &s->arena, &found), MANY);
     for (uint32_t i = 0; i < MANY; i++) { /* newest first */
-        assert_true(str_eq(found[i], rows[MANY - 1 - i]));
-        assert_ptr_equal(view_block_of(&s->view, found[i]),
-                         &s->view.segments[0]->segment.blocks.at[0]);
+        assert_true(str_eq(found[i].row, rows[MANY - 1 - i]));
+        assert_ptr_equal(found[i].block, &s->view.segments[0]->segment.blocks.at[0]);
     }
 }
 
@@ -140,7 +139,6 @@ static void rows_of_many_fingerprints_cost_a_few_steps_each(void **state)
     struct digest none = fingerprint(MANY);
     struct str *found;
     assert_int_equal(view_find_rows(&s->view, &none, &s->arena, &found), 0);
-    assert_null(view_block_of(&s->view, row_of(s, &none, 1)));
 }
 
 static void a_row_knows_its_block(void **state)
@@ -158,11 +156,41 @@ static void a_row_knows_its_block(void **state)
         buf_free(&block);
     }
     take(s, &d);
-    struct str *found;
-    assert_int_equal(view_find_rows(&s->view, &fp, &s->arena, &found), 3);
+    struct view_found *found;
+    assert_int_equal(view_find_all(&s->view, &fp, &s->arena, &found), 3);
     for (uint32_t i = 0; i < 3; i++) {
-        assert_int_equal(view_block_of(&s->view, found[i])->made_ms, 103 - i);
+        assert_int_equal(found[i].block->made_ms, 103 - i);
     }
+}
+
+/* One row under as many names as there are blocks: none of them may hide another, nor be dear. */
+static void row_under_many_names_costs_a_few_steps_each(void **state)
+{
+    enum { NAMES = 20000 };
+    struct scene *s = *state;
+    struct digest fp = fingerprint(1);
+    struct str row = row_of(s, &fp, 1);
+    struct segment_draft d;
+    segment_draft_init(&d);
+    for (uint32_t i = 0; i <= NAMES; i++) {
+        struct buf block;
+        buf_init(&block, SEGMENT_RAW_LIMIT);
+        segment_block_put(&block, STR("me"), 1, &row, 1);
+        if (i > 0) {
+            memcpy(block.s + 12, "somebody's", 10);
+            memcpy(block.s + block.n - sizeof i, &i, sizeof i);
+        }
+        segment_draft_add_block(&d, buf_str(&block));
+        buf_free(&block);
+    }
+    take(s, &d);
+    expect_few_steps(s, NAMES);
+    struct view_found *found;
+    struct str *rows;
+    assert_int_equal(view_find_all(&s->view, &fp, &s->arena, &found), NAMES + 1);
+    assert_true(segment_block_is_signed(found[0].block));
+    assert_false(segment_block_is_signed(found[NAMES].block));
+    assert_int_equal(view_find_rows(&s->view, &fp, &s->arena, &rows), 1);
 }
 
 /* ---- places ---- */
@@ -269,6 +297,7 @@ int main(void)
         TEST(rows_of_one_fingerprint_cost_a_few_steps_each),
         TEST(rows_of_many_fingerprints_cost_a_few_steps_each),
         TEST(a_row_knows_its_block),
+        TEST(row_under_many_names_costs_a_few_steps_each),
         TEST(places_of_one_root_cost_a_few_steps_each),
         TEST(who_reads_a_few_places_is_given_no_endless_one),
         TEST(condemned_places_stand_behind_sound_ones),
