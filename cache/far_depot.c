@@ -26,7 +26,8 @@ struct far_place {
     struct guard *guard; /* all below */
     struct far_s3 *s3;   /* made by the first handle */
     struct far_count count;
-    bool down, unwritable, told, told_unwritable, told_damage, told_many;
+    bool down, unwritable;
+    bool told; /* one warning is enough */
     char why[WHY_BYTES];
 };
 
@@ -144,12 +145,11 @@ bool far_place_is_unwritable(struct far_place *p)
     return unwritable;
 }
 
-bool far_place_may_tell(struct far_place *p, bool damage)
+bool far_place_may_tell(struct far_place *p)
 {
     guard_enter(p->guard);
-    bool *told = damage ? &p->told_damage : &p->told_many;
-    bool may = !*told;
-    *told = true;
+    bool may = !p->told;
+    p->told = true;
     guard_leave(p->guard);
     return may;
 }
@@ -167,9 +167,8 @@ void far_place_tell(struct far_place *p, struct diags *notes)
     char why[WHY_BYTES];
     guard_enter(p->guard);
     bool down = p->down && !p->told;
-    bool unwritable = p->unwritable && !p->down && !p->told_unwritable;
-    p->told |= down;
-    p->told_unwritable |= unwritable;
+    bool unwritable = p->unwritable && !p->down && !p->told;
+    p->told |= down || unwritable;
     memcpy(why, p->why, sizeof why);
     guard_leave(p->guard);
     if (down) {

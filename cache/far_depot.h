@@ -40,8 +40,8 @@ void far_place_give_up(struct far_place *p, const char *why);
 bool far_place_is_down(struct far_place *p);
 /* Something could not be written: reading goes on. */
 bool far_place_is_unwritable(struct far_place *p);
-/* Whether damage, or that there is too much, has not been told yet. From now on it has. */
-bool far_place_may_tell(struct far_place *p, bool damage);
+/* Whether no warning has been told of it yet. From now on it has. */
+bool far_place_may_tell(struct far_place *p);
 /* For how long it has been silent while somebody waited for it; 0: nobody waits. */
 int64_t far_place_quiet_ms(struct far_place *p);
 /* One warning for all that went wrong, once. */

@@ -185,7 +185,7 @@ static void pass_on(struct far_place *p, const struct diags *from, struct diags 
     for (uint32_t i = 0; i < from->all.n; i++) {
         const char *code = from->all.at[i].code;
         bool damaged = strcmp(code, "cache-damaged") == 0;
-        if ((damaged || strcmp(code, "cache-too-many") == 0) && far_place_may_tell(p, damaged)) {
+        if ((damaged || strcmp(code, "cache-too-many") == 0) && far_place_may_tell(p)) {
             diag_warning(to, code, SPAN_NONE, "remote: %.*s", STR_ARG(from->all.at[i].message));
         }
     }

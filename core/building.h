@@ -258,7 +258,8 @@ void remote_count(struct building *b);  /* what it cost, into b->run */
 
 /* lease.c: steps that take long are run by one builder at a time */
 void lease_open(struct building *b, struct far *remote);
-void lease_close(struct building *b); /* nothing may be under way */
+struct leases *lease_part(struct building *b); /* from the building, which ends before them */
+void lease_close(struct leases *x);            /* NULL is fine; nothing may be under way */
 bool lease_is_wanted(const struct task *t);
 void lease_begin(struct task *t);  /* QUEUED, without its tokens → LOOKING; later queued again */
 void lease_forget(struct task *t); /* the task ends, or is looked at anew */

@@ -48,6 +48,7 @@ struct lease {
 };
 
 struct leases {
+    struct arena arena;
     struct building *building;
     struct far *remote;
     struct far_leases *far; /* the lane's; opened by its first order */
@@ -89,22 +90,30 @@ void lease_open(struct building *b, struct far *remote)
     if (gethostname(host, sizeof host - 1) != 0 || !*host) {
         memcpy(host, "another", sizeof "another");
     }
-    struct leases *x = ARENA_NEW(b->arena, struct leases);
+    struct leases *x = mem_alloc(sizeof *x);
     x->building = b;
     x->remote = remote;
     x->after_ns = after_ns;
-    x->host = str_copy(b->arena, str_from(host));
+    x->host = str_copy(&x->arena, str_from(host));
     b->leases = x;
 }
 
-void lease_close(struct building *b)
+struct leases *lease_part(struct building *b)
 {
     struct leases *x = b->leases;
-    for (uint32_t i = 0; x && i < x->held.n; i++)
-        mem_free(x->held.at[i]);
-    if (x)
-        far_leases_close(x->far);
     b->leases = NULL;
+    return x;
+}
+
+void lease_close(struct leases *x)
+{
+    if (!x)
+        return;
+    for (uint32_t i = 0; i < x->held.n; i++)
+        mem_free(x->held.at[i]);
+    far_leases_close(x->far);
+    arena_free(&x->arena);
+    mem_free(x);
 }
 
 /* ---- orders ---- */
@@ -382,7 +391,7 @@ void lease_begin(struct task *t)
         t->lease->all = x;
         t->lease->task = t;
         t->lease->far.fingerprint = t->fingerprint;
-        *VEC_PUSH(b->arena, &x->held) = t->lease;
+        *VEC_PUSH(&x->arena, &x->held) = t->lease;
     }
     t->lease->state = LEASE_LINE;
     lease_let_in(b);

@@ -80,6 +80,7 @@ struct remote {
     bool pushing, to_push, ending, closing;
     bool hurry; /* others wait for what is to be pushed */
     timer_id push_timer, pulse;
+    struct leases *leases;          /* once the build has ended */
     int64_t lost_ns, lost_until_ns; /* waited in vain; the last time ended then */
 };
 
@@ -704,8 +705,37 @@ void remote_stop(struct building *b)
     stop_waiting(r);
 }
 
-/* A thread that is stuck is left behind, with all that it holds: the build's result is known, and waiting for a
- * server that is silent would help nobody. */
+static void free_remote(struct remote *r)
+{
+    lease_close(r->leases);
+    far_close(r->far);
+    mem_free(r);
+}
+
+static void free_left(struct work *work)
+{
+    if (work->run == ask_run) {
+        ask_release((struct remote_ask *)work);
+    } else if (work->run == fetch_run) {
+        fetch_release((struct remote_fetch *)work);
+    } else if (work->run == push_run) {
+        arena_free(&((struct push *)work)->arena);
+        mem_free(work);
+    } /* else a lease's: they are freed together */
+}
+
+static void end_left(void *context, struct work *left)
+{
+    struct work *next;
+    for (; left; left = next) {
+        next = left->next;
+        free_left(left);
+    }
+    free_remote(context);
+}
+
+/* A thread that is stuck is left behind: the build's result is known, and waiting for a server that is silent would
+ * help nobody. What it holds is freed when it ends. */
 void remote_close(struct building *b)
 {
     struct remote *r = b->remote;
@@ -723,11 +753,12 @@ void remote_close(struct building *b)
         while (workers_pending(r->workers) > 0 && time_boot_ns() < until)
             loop_wait(b->loop, WAIT_MS);
         loop_drop_fd(b->loop, workers_fd(r->workers));
-        if (workers_pending(r->workers) > 0)
-            return;
-        workers_close(r->workers);
     }
-    lease_close(b);
-    far_close(r->far);
-    mem_free(r);
+    r->leases = lease_part(b);
+    if (r->workers && workers_pending(r->workers) > 0) {
+        workers_leave(r->workers, end_left, r);
+        return;
+    }
+    workers_close(r->workers);
+    free_remote(r);
 }

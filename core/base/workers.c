@@ -12,6 +12,8 @@
 #include <signal.h>
 #include <stdatomic.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
 
@@ -47,8 +49,10 @@ struct workers {
     bool closing;
     atomic_bool cancelled;
     int event_fd;
-    uint32_t pending; /* the owner's */
-    uint32_t thread_count;
+    uint32_t pending;                                /* the owner's */
+    void (*after)(void *context, struct work *left); /* not NULL: nobody owns it any more */
+    void *after_context;
+    uint32_t thread_count, ended; /* ended: of a pool that was left */
     pthread_t threads[];
 };
 
@@ -141,6 +145,38 @@ static void run_job(struct workers *w, struct work *job)
     finish(w, job);
 }
 
+static void queue_append(struct queue *q, struct queue more)
+{
+    if (!more.first) {
+        return;
+    }
+    *(q->last ? &q->last->next : &q->first) = more.first;
+    q->last = more.last;
+}
+
+static void free_pool(struct workers *w)
+{
+    pthread_cond_destroy(&w->finished);
+    pthread_cond_destroy(&w->wake);
+    pthread_mutex_destroy(&w->mutex);
+    close(w->event_fd);
+    mem_free(w);
+}
+
+/* The last thread of a pool that was left. */
+static void end_left(struct workers *w)
+{
+    void (*after)(void *context, struct work *left) = w->after;
+    void *context = w->after_context;
+    struct queue left = w->done;
+    queue_append(&left, w->ready);
+    for (uint32_t i = 0; i < WORKERS_LANES; i++) {
+        queue_append(&left, w->lanes[i].waiting);
+    }
+    free_pool(w);
+    after(context, left.first);
+}
+
 static void *worker(void *context)
 {
     struct workers *w = context;
@@ -155,7 +191,11 @@ static void *worker(void *context)
             pthread_cond_wait(&w->wake, &w->mutex);
         }
     }
+    bool last = w->after && ++w->ended == w->thread_count;
     pthread_mutex_unlock(&w->mutex);
+    if (last) {
+        end_left(w);
+    }
     return NULL;
 }
 
@@ -216,11 +256,30 @@ void workers_close(struct workers *w)
     for (uint32_t i = 0; i < w->thread_count; i++) {
         pthread_join(w->threads[i], NULL);
     }
-    pthread_cond_destroy(&w->finished);
-    pthread_cond_destroy(&w->wake);
-    pthread_mutex_destroy(&w->mutex);
-    close(w->event_fd);
-    mem_free(w);
+    free_pool(w);
+}
+
+/* Libraries tidy up when a process ends, and what they free a thread that was left may be using. */
+static void end_at_once(int status, void *context)
+{
+    (void)context;
+    fflush(NULL);
+    _exit(status);
+}
+
+void workers_leave(struct workers *w, void (*after)(void *context, struct work *left),
+                   void *context)
+{
+    (void)!on_exit(end_at_once, NULL);
+    pthread_mutex_lock(&w->mutex);
+    w->closing = true;
+    w->after = after;
+    w->after_context = context;
+    for (uint32_t i = 0; i < w->thread_count; i++) {
+        pthread_detach(w->threads[i]);
+    }
+    pthread_cond_broadcast(&w->wake);
+    pthread_mutex_unlock(&w->mutex);
 }
 
 void workers_submit(struct workers *w, struct work *job)

@@ -23,6 +23,10 @@ enum { WORKERS_LANES = 8 };
 struct workers *workers_open(uint32_t count);
 /* Waits for what is under way; jobs not begun come back through workers_collect only if collected before. */
 void workers_close(struct workers *w);
+/* Leaves the pool to itself: what is under way ends when it ends, nothing more begins, and the last thread gives the jobs
+ * that never came back, linked by next, to after. Should the process end before that, it does so without tidying up. */
+void workers_leave(struct workers *w, void (*after)(void *context, struct work *left),
+                   void *context);
 void workers_submit(struct workers *w, struct work *job);
 int workers_fd(const struct workers *w); /* becomes readable when something is done */
 /* From the run of a job in turn that will take long: those behind it wait for it no more. */

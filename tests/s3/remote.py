@@ -83,7 +83,8 @@ class Built:
         self.out, self.took = out, took
         self.summary = [e for e in events if e["event"] == "summary"][0]
         self.steps = [e for e in events if e["event"] == "step"]
-        self.notices = [e["code"] for e in events if e["event"] == "notice"]
+        notices = [e for e in events if e["event"] == "notice"]
+        self.notices, self.warnings = [e["code"] for e in notices], [e["code"] for e in notices if e["warning"]]
 
     def expect(self, **counts):
         for key in ("ran", "restored", "up_to_date", "failed", "skipped"):

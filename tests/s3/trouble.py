@@ -6,6 +6,7 @@ new: both builds end well, with the bytes of a build from nothing, within the bo
 import concurrent.futures
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -63,7 +64,7 @@ class Case:
         self.took.append(built.took)
         self.said.append(built.notices)
         other = [line for line in built.out.splitlines() if not line.startswith("{")]
-        want(len(built.notices) + len(other) <= 1, f"{self.name}: more than one line", built.out)
+        want(len(built.warnings) + len(other) <= 1, f"{self.name}: more than one line", built.out)
         bound = SILENT_S if self.name in SILENT else BOUND_S
         want(built.took < bound + SLACK_S, f"{self.name}: took {built.took:.1f} s", built.out)
         return built
@@ -76,6 +77,37 @@ class Case:
                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
         want(done.returncode == 0, f"{self.name}: the local cache is damaged", done.stdout)
         return first
+
+
+class Watched(Case):
+    """One process that builds again and again beside a silent server: no thread stays behind for good."""
+    def threads(self, pid):
+        with open(f"/proc/{pid}/status", encoding="ascii") as f:
+            return int([line for line in f if line.startswith("Threads:")][0].split()[1])
+
+    def run(self):
+        m = self.machine
+        m.env["PAWL_REMOTE_ENDPOINT"] = self.endpoint
+        m.write("raw.csv", raw_of("watched 0"))
+        most, begun = 0, time.monotonic()
+        with m.start("--watch") as process:
+            for i in range(3):
+                while '"summary"' not in (line := process.stdout.readline()):
+                    want(line, "it ended")
+                check(m, raw_of(f"watched {i}"))
+                most = max(most, self.threads(process.pid))
+                m.write("raw.csv", raw_of(f"watched {i + 1}"))
+            while '"summary"' not in process.stdout.readline():
+                pass
+            while self.threads(process.pid) > 1 and time.monotonic() < begun + 120:
+                time.sleep(0.2)
+            left = self.threads(process.pid)
+            process.send_signal(signal.SIGINT)
+            process.stdout.read()
+        want(most > 1 and left == 1, f"{most} threads, and at last {left}")
+        want(process.returncode == 130, f"ended with {process.returncode}")
+        print(f"watched: {most} threads, and at last {left}; {time.monotonic() - begun:.1f} s")
+        return remote.Built([{"event": "summary", "restored": 0}], 0, "")
 
 
 def deaf():
@@ -102,6 +134,9 @@ def cases_of(top, g, names):
             case = Case(top, g, name)
             case.machine.env["PAWL_REMOTE_ENDPOINT"] = endpoint
             cases.append(case)
+    if not names or "watched" in names:
+        cases.append(Watched(top, g, "watched"))
+        cases[-1].endpoint = ports["stall"]
     return cases, kept
 
 

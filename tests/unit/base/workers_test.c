@@ -259,6 +259,64 @@ static void workers_close_waits_for_what_is_under_way(void **state)
     workers_close(NULL);
 }
 
+struct departure {
+    uint32_t left;
+    int begun[2], gate[2], told[2]; /* pipes */
+};
+
+struct held {
+    struct work work;
+    struct departure *departure;
+};
+
+static void hold(struct work *self)
+{
+    char byte;
+    struct departure *d = ((struct held *)self)->departure;
+    assert_int_equal(write(d->begun[1], "x", 1), 1);
+    assert_int_equal(read(d->gate[0], &byte, 1), 1);
+}
+
+static void never_done(struct work *self)
+{
+    (void)self;
+    fail();
+}
+
+static void departed(void *context, struct work *left)
+{
+    struct departure *d = context;
+    for (; left; left = left->next) {
+        d->left++;
+    }
+    assert_int_equal(write(d->told[1], "x", 1), 1);
+}
+
+static void workers_that_are_left_end_by_themselves(void **state)
+{
+    (void)state;
+    struct workers *w = workers_open(2);
+    struct departure d = {0};
+    struct held jobs[4];
+    char byte;
+    assert_int_equal(pipe(d.begun) + pipe(d.gate) + pipe(d.told), 0);
+    for (uint32_t i = 0; i < 4; i++) {
+        jobs[i] = (struct held){{.run = hold, .done = never_done, .lane = 1 + i / 2}, &d};
+        workers_submit(w, &jobs[i].work);
+    }
+    assert_int_equal(read(d.begun[0], &byte, 1), 1);
+    assert_int_equal(read(d.begun[0], &byte, 1), 1);
+    workers_leave(w, departed, &d);
+    assert_int_equal(write(d.gate[1], "xx", 2), 2); /* no more of them begin */
+    assert_int_equal(read(d.told[0], &byte, 1), 1);
+    assert_int_equal(d.left, 4);
+    for (int i = 0; i < 2; i++) {
+        close(d.begun[i]);
+        close(d.gate[i]);
+        close(d.told[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -270,6 +328,7 @@ int main(void)
         cmocka_unit_test(workers_for_each_visits_each_index_once),
         cmocka_unit_test(workers_for_each_does_not_wait_for_busy_threads),
         cmocka_unit_test(workers_close_waits_for_what_is_under_way),
+        cmocka_unit_test(workers_that_are_left_end_by_themselves),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
