@@ -4,6 +4,7 @@
 
 #include "core/build_wanted.h"
 #include "core/building.h"
+#include "core/inputs.h"
 #include "core/run/jobserver.h"
 #include "core/run/leftover.h"
 #include "core/run/local.h"
@@ -469,8 +470,8 @@ static void start_queued(struct building *b)
 
 static bool is_busy(const struct building *b)
 {
-    return workers_pending(b->workers) > 0 || remote_waiting(b) > 0 || sched_running(b->sched) > 0
-           || b->pausing > 0
+    return workers_pending(b->workers) > 0 || remote_waiting(b) > 0 || inputs_waiting(b) > 0
+           || sched_running(b->sched) > 0 || b->pausing > 0
            || (!b->stopping && (b->ready_from < b->ready.n || sched_waiting(b->sched) > 0))
            || wanted_probes_running(b);
 }
@@ -528,6 +529,8 @@ static void run_loop(struct building *b)
         start_queued(b);
         if (b->stopping && sched_waiting(b->sched) > 0)
             sched_clear(b->sched, drop_waiting, b);
+        if (b->stopping)
+            inputs_stop(b);
         if (b->interrupted)
             cut_hashing_short(b);
         if (workers_collect(b->workers) > 0 || (!b->stopping && b->ready_from < b->ready.n))
@@ -625,6 +628,7 @@ static void close_machinery(struct building *b)
     if (b->jobs_noted)
         (void)file_remove(b->root, BUILD_JOBS_NOTE);
     remote_close(b);
+    inputs_close(b);
     if (b->workers)
         workers_close(b->workers);
     if (b->cache) {

@@ -3,6 +3,7 @@
 #include "core/build_wanted.h"
 
 #include "core/building.h"
+#include "core/inputs.h"
 #include "core/run/command.h"
 
 #include <stdio.h>
@@ -134,18 +135,6 @@ static bool not_supported(struct building *b, struct gspan at, struct diags *d, 
     return false;
 }
 
-static bool check_inputs(struct building *b, const struct graph_step *s, struct diags *d)
-{
-    for (uint32_t i = 0; i < s->inputs.n; i++) {
-        const struct graph_input *in = &b->graph->inputs[s->inputs.first + i];
-        if (graph_file(b->graph, in->file)->flags & GRAPH_FILE_S3) {
-            return not_supported(b, in->span, d, "an input in S3",
-                                 "use a local copy of the data for now");
-        }
-    }
-    return true;
-}
-
 static bool check_step(struct building *b, const struct graph_step *s, struct diags *d)
 {
     if (s->command_kind == GRAPH_COMMAND_MAKE)
@@ -166,7 +155,7 @@ static bool check_step(struct building *b, const struct graph_step *s, struct di
         return not_supported(b, b->graph->remote->span, d, "'trust' of a remote cache",
                              "'--no-remote' builds with the local cache alone");
     }
-    return check_inputs(b, s, d);
+    return true;
 }
 
 static bool count_gpus(struct building *b, struct diags *d);
@@ -260,8 +249,11 @@ static bool observe_files(struct building *b, struct diags *d)
         if (b->lives[i].life != LIFE_WANTED)
             continue;
         const struct graph_step *s = &g->steps[i];
-        for (uint32_t k = 0; k < s->inputs.n; k++)
-            add_file(b, g->inputs[s->inputs.first + k].file, numbers, &n);
+        for (uint32_t k = 0; k < s->inputs.n; k++) {
+            const struct graph_input *in = &g->inputs[s->inputs.first + k];
+            if (!inputs_is_s3(b, in))
+                add_file(b, in->file, numbers, &n);
+        }
         for (uint32_t k = 0; k < s->outputs.n; k++)
             add_file(b, g->outputs[s->outputs.first + k].file, numbers, &n);
     }
@@ -379,7 +371,7 @@ bool wanted_begin(struct building *b, struct diags *d)
     note_fans(b);
     keep_paths(b);
     count_waiting(b);
-    return true;
+    return inputs_begin(b, true, d);
 }
 
 bool wanted_again(struct building *b, struct diags *d)
@@ -389,7 +381,7 @@ bool wanted_again(struct building *b, struct diags *d)
     note_fans(b);
     keep_paths(b);
     count_waiting(b);
-    return true;
+    return inputs_begin(b, false, d);
 }
 
 void wanted_end(struct building *b)

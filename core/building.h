@@ -18,6 +18,7 @@
 /* Holds the mark of the build that runs jobs; found by the next one if that was killed. */
 #define BUILD_JOBS_NOTE STR(".pawl/jobs")
 
+struct inputs;
 struct remote;
 struct remote_ask;
 struct remote_fetch;
@@ -63,6 +64,7 @@ enum look_stage {
     LOOK_HITS,
     LOOK_REMOTE,
     LOOK_REMOTE_HITS,
+    LOOK_COPIES, /* it must run: what it reads of S3 is put in place */
 };
 
 /* One step's turn: all memory of it goes with it. */
@@ -156,6 +158,7 @@ struct building {
     struct cache *cache;   /* NULL: none */
     struct remote *remote; /* NULL: none */
     struct leases *leases; /* NULL: none */
+    struct inputs *inputs; /* objects in S3; NULL: none is wanted */
     int root;
 
     struct life_of *lives;   /* one for each step */

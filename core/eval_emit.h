@@ -13,6 +13,7 @@ struct emit {
     struct str cwd;
     VEC(struct graph_edge) edges; /* by instance number */
     VEC(struct graph_input) inputs;
+    VEC(struct value_ref) copies; /* of inputs in S3, as the command knows them */
     VEC(uint32_t) keys; /* parameters and keys that anything here was made from */
     VEC(uint32_t) probes;
     bool failed;

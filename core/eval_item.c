@@ -2,6 +2,7 @@
 /* A step's items, its templates' laid flat before them, and the values that they name. Later layers win:
  * the file's `use`s, then the step's, then what is written in the step itself. */
 #include "core/eval_parts.h"
+#include "core/s3_uri.h"
 
 /* ---- laying flat ---- */
 
@@ -437,11 +438,25 @@ static bool string_path(const struct scope *s, struct str text, struct span at, 
 }
 
 /* s3://bucket/key and where its local copy lies. */
-static void s3_value(const struct scope *s, struct str uri, struct value *out)
+static bool s3_value(const struct scope *s, struct str text, struct span at, struct value *out)
 {
-    out->uri = uri;
+    struct s3_uri uri;
+    const char *wrong = s3_uri_split(text, &uri);
+    if (wrong) {
+        struct diag *x =
+            diag_error(s->e->d, "s3-uri", at, "'%.*s' is no input: %s", STR_ARG(text), wrong);
+        diag_help(
+            s->e->d, x,
+            "as in \"s3://bucket/data/train.csv\", or \"s3://bucket/data/\" for all below it");
+        return false;
+    }
+    out->uri = text;
     out->is_path = true;
-    out->text = str_join3(s->arena, STR(".pawl/s3/"), str_tail(uri, 5), STR(""));
+    out->is_dir = uri.all;
+    out->text = s3_uri_copy_path(s->arena, &uri);
+    uint32_t file = file_number(s->e, text, GRAPH_FILE_S3);
+    value_add_ref(s->arena, out, (struct value_ref){.kind = VALUE_REF_COPY, .number = file});
+    return true;
 }
 
 bool path_value(const struct scope *s, const struct value *from, struct span at, struct value *out)
@@ -460,8 +475,7 @@ bool path_value(const struct scope *s, const struct value *from, struct span at,
         return true;
     }
     if (str_starts(from->text, STR("s3://"))) {
-        s3_value(s, from->text, out);
-        return true;
+        return s3_value(s, from->text, at, out);
     }
     out->is_path = true;
     out->is_dir = from->is_dir || str_ends(from->text, STR("/"));

@@ -3,6 +3,8 @@
  * puts into the graph's arrays lies together, and nothing it made in the step arena is kept. */
 #include "core/eval_emit.h"
 
+#include <stdlib.h>
+
 static struct arena *scratch(const struct emit *m)
 {
     return m->e->step_arena;
@@ -88,6 +90,12 @@ static void take_ref(void *context, const struct value_ref *ref)
         }
         return;
     }
+    if (ref->kind == VALUE_REF_COPY) {
+        if (t->how == TAKE_MENTION) {
+            *VEC_PUSH(scratch(m), &m->copies) = *ref;
+        }
+        return;
+    }
     if (ref->kind == VALUE_REF_PROBE) { /* what it prints must be known before */
         emit_probe(m, ref->number);
         return;
@@ -109,6 +117,16 @@ void emit_refs(struct emit *m, const struct value *v, enum taking how, struct sp
 {
     struct taker t = {m, how, at};
     value_each_ref(v, take_ref, &t);
+}
+
+/* Of the refs only those to copies: the value is where the command works. */
+static void emit_copies(struct emit *m, const struct value *v)
+{
+    for (uint32_t i = 0; v->refs && i < v->refs->count; i++) {
+        if (v->refs->at[i].kind == VALUE_REF_COPY) {
+            *VEC_PUSH(scratch(m), &m->copies) = v->refs->at[i];
+        }
+    }
 }
 
 void emit_settle(struct emit *m, bool good)
@@ -293,6 +311,7 @@ static void emit_cwd(struct emit *m)
                        "'cwd' is not within the workspace: '%.*s'", STR_ARG(v.text));
             m->failed = true;
         }
+        emit_copies(m, &v);
     }
     m->out.cwd = graph_draft_text(&m->e->g, m->cwd);
 }
@@ -442,8 +461,37 @@ static void emit_command(struct emit *m)
 
 /* ---- together ---- */
 
+static int by_file(const void *x, const void *y)
+{
+    uint32_t a = ((const struct value_ref *)x)->number, b = ((const struct value_ref *)y)->number;
+    return (a > b) - (a < b);
+}
+
+/* Which inputs in S3 the command knows by their copies, and which by their URIs. */
+static void mark_copies(struct emit *m)
+{
+    if (m->copies.n == 0) {
+        return;
+    }
+    qsort(m->copies.at, m->copies.n, sizeof *m->copies.at, by_file);
+    for (uint32_t i = 0; i < m->inputs.n; i++) {
+        struct graph_input *in = &m->inputs.at[i];
+        const struct value_ref key = {.number = in->file.i},
+                               *found =
+                                   bsearch(&key, m->copies.at, m->copies.n, sizeof key, by_file);
+        while (found && found > m->copies.at && found[-1].number == in->file.i) {
+            found--;
+        }
+        for (; found && found < m->copies.at + m->copies.n && found->number == in->file.i;
+             found++) {
+            in->flags |= found->output ? GRAPH_INPUT_URI : GRAPH_INPUT_COPY;
+        }
+    }
+}
+
 static void put_edges(struct emit *m)
 {
+    mark_copies(m);
     struct graph_draft *g = &m->e->g;
     m->out.needs = (struct grange){g->edges.n, m->edges.n};
     for (uint32_t k = 0; k < m->edges.n; k++) {

@@ -208,6 +208,9 @@ static void add_outputs(struct collector *c)
 static struct str file_value(struct collector *c, const struct part_file *file)
 {
     static const char *const words[] = {"absent", "blob", "list", "tree", "link"};
+    if (file->kind == PART_S3) {
+        return str_copy(c->arena, file->version);
+    }
     if (file->kind == REF_NONE || file->kind > REF_LINK) {
         return str_from(words[0]);
     }

@@ -21,9 +21,11 @@ struct part_list {
 
 /* A file as the fingerprint sees it. */
 struct part_file {
-    uint8_t kind; /* enum ref_kind; REF_NONE: absent */
+    uint8_t kind; /* enum ref_kind; REF_NONE: absent; PART_S3 */
     struct digest digest;
+    struct str version; /* PART_S3: what the digest is of, in words */
 };
+enum { PART_S3 = 5 }; /* objects in S3: the digest of their versions */
 
 /* What of a step is not constant in the graph; arrays are in the order of the step's own ranges. */
 struct fingerprint_values {

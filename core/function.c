@@ -169,14 +169,28 @@ static bool apply_ext(struct at_work *c, struct value *out)
     return true;
 }
 
+/* A list's items have theirs. */
+static bool uri_of(struct at_work *c, const struct value *x, struct value *out)
+{
+    if (x->kind != VALUE_LIST) {
+        bool plain = x->kind == VALUE_STRING && x->uri.n == 0 && str_starts(x->text, STR("s3://"));
+        *out = value_string(plain ? x->text : x->uri);
+        return out->text.n > 0 ? true
+                               : fails(c, "type-mismatch", 0, "wants an input with an s3:// URI");
+    }
+    struct value *items = ARENA_ARRAY(c->work->arena, struct value, x->count);
+    for (uint32_t i = 0; i < x->count; i++) {
+        if (!uri_of(c, &x->items[i], &items[i])) {
+            return false;
+        }
+    }
+    *out = (struct value){.kind = VALUE_LIST, .count = x->count, .items = items, .depth = x->depth};
+    return true;
+}
+
 static bool apply_uri(struct at_work *c, struct value *out)
 {
-    struct str uri = c->args[0]->uri;
-    if (uri.n == 0 && str_starts(c->args[0]->text, STR("s3://"))) {
-        uri = c->args[0]->text;
-    }
-    *out = value_string(uri);
-    return uri.n > 0 ? true : fails(c, "type-mismatch", 0, "wants an input with an s3:// URI");
+    return uri_of(c, c->args[0], out);
 }
 
 /* ---- lists ---- */
@@ -374,6 +388,9 @@ static bool text_of_file(struct at_work *c, struct str *text, struct value *out)
     struct span at = arg_span(c, 0);
     if (file.text.n == 0 || memchr(file.text.s, 0, file.text.n)) {
         return fails(c, "wrong-arguments", 0, "wants the path of a file");
+    }
+    if (file.uri.n || str_starts(file.text, STR("s3://"))) {
+        return fails(c, "wrong-arguments", 0, "looks into no object in S3: a step can");
     }
     if (w->reader) {
         struct str path = value_print(w->arena, &file);
@@ -576,7 +593,7 @@ static const struct function functions[] = {
     {"stem", "stem(path)", apply_stem, 1, 1, {WANT_TEXT}, false, false},
     {"untracked", "untracked(x)", apply_untracked, 1, 1, {WANT_ANY}, false, true},
     {"upper", "upper(text)", apply_upper, 1, 1, {WANT_TEXT}, false, false},
-    {"uri", "uri(input)", apply_uri, 1, 1, {WANT_TEXT}, false, false},
+    {"uri", "uri(input)", apply_uri, 1, 1, {WANT_HOLDER}, false, false},
 };
 
 enum { FUNCTION_COUNT = sizeof functions / sizeof functions[0] };
@@ -723,6 +740,30 @@ static void pass_on(const struct at_work *c, struct value *out)
     }
 }
 
+/* Of an input in S3 uri() gives no copy, and what is only about its name needs none. */
+static void forget_copies(const struct at_work *c, struct value *out)
+{
+    const struct function *f = c->function;
+    bool uri = f->apply == apply_uri;
+    bool name = f->apply == apply_basename || f->apply == apply_stem || f->apply == apply_ext
+                || f->apply == apply_len;
+    if (!out->refs || !(uri || name)) {
+        return;
+    }
+    struct value_refs *refs = ARENA_NEW(c->work->arena, struct value_refs);
+    struct value_ref *at = ARENA_ARRAY(c->work->arena, struct value_ref, out->refs->count);
+    for (uint32_t i = 0; i < out->refs->count; i++) {
+        struct value_ref ref = out->refs->at[i];
+        if (ref.kind == VALUE_REF_COPY && name) {
+            continue;
+        }
+        ref.output = ref.kind == VALUE_REF_COPY ? 1 : ref.output;
+        at[refs->count++] = ref;
+    }
+    refs->at = at;
+    out->refs = refs->count ? refs : NULL;
+}
+
 bool function_apply(const struct value_work *w, const struct function_call *call, struct value *out,
                     struct diags *d)
 {
@@ -740,6 +781,7 @@ bool function_apply(const struct value_work *w, const struct function_call *call
     }
     if (!c.function->passes) {
         pass_on(&c, out);
+        forget_copies(&c, out);
     }
     return true;
 }

@@ -55,8 +55,13 @@ enum graph_input_kind {
 struct graph_input {
     file_id file;
     struct gtext name; /* empty where it has none */
-    uint32_t kind;     /* enum graph_input_kind */
+    uint16_t kind;     /* enum graph_input_kind */
+    uint16_t flags;    /* GRAPH_INPUT_… */
     struct gspan span;
+};
+enum {
+    GRAPH_INPUT_COPY = 1, /* in S3: the command knows where its local copy lies … */
+    GRAPH_INPUT_URI = 2,  /* … or what its URI is, and may read it by itself */
 };
 
 struct graph_output {

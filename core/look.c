@@ -4,6 +4,7 @@
 #include "cache/far.h"
 #include "core/base/table.h"
 #include "core/building.h"
+#include "core/inputs.h"
 #include "core/run/command.h"
 
 #include <stdlib.h>
@@ -114,15 +115,20 @@ static enum looked look_inputs(struct task *t)
     const struct graph_step *s = graph_step(b->graph, t->step);
     struct part_file *files = ARENA_ARRAY(&t->arena, struct part_file, s->inputs.n + 1);
     for (uint32_t i = 0; i < s->inputs.n; i++) {
-        file_id f = b->graph->inputs[s->inputs.first + i].file;
-        const struct observed *o = want_file(t, build_file_number(b, f));
+        const struct graph_input *in = &b->graph->inputs[s->inputs.first + i];
+        if (inputs_is_s3(b, in)) {
+            if (inputs_look(b, t, in, &files[i]) == INPUTS_FAILED)
+                return LOOKED_OVER;
+            continue;
+        }
+        const struct observed *o = want_file(t, build_file_number(b, in->file));
         if (!o)
             continue;
         if (o->status == OBSERVE_BROKEN)
             return fail(t, str_printf(&t->arena, "input '%.*s' cannot be read", STR_ARG(o->path)));
         if (o->ref.kind == REF_NONE)
             return fail(t, str_printf(&t->arena, "input '%.*s' does not exist", STR_ARG(o->path)));
-        files[i] = (struct part_file){o->ref.kind, o->content};
+        files[i] = (struct part_file){.kind = o->ref.kind, .digest = o->content};
     }
     t->values.inputs = files;
     return t->awaited ? LOOKED_WAIT : LOOKED_ON;
@@ -294,7 +300,7 @@ static bool find_tools(struct task *t)
                        "tool '%.*s' was not found in PATH", STR_ARG(name));
             return false;
         }
-        tools[i] = (struct part_file){o->ref.kind, o->content};
+        tools[i] = (struct part_file){.kind = o->ref.kind, .digest = o->content};
     }
     t->values.tools = tools;
     return true;
@@ -437,15 +443,41 @@ static void end_up_to_date(struct task *t, const struct record *r, bool from_cac
     build_end_step(b, t->step, t, &e);
 }
 
+static void begin_anew(struct task *t)
+{
+    remote_forget(t);
+    t->stage = LOOK_INPUTS;
+    t->reason = STR("");
+    t->change_count = t->hit_count = t->hit_next = t->far_count = t->far_next = 0;
+    t->got = NULL;
+    t->from_remote = false;
+}
+
+static enum looked look_copies(struct task *t)
+{
+    struct building *b = t->building;
+    switch (inputs_copies(t)) {
+    case INPUTS_WAIT: return LOOKED_WAIT;
+    case INPUTS_FAILED: return fail(t, STR(""));
+    case INPUTS_ANEW:
+        begin_anew(t);
+        look_again(t);
+        return LOOKED_OVER;
+    case INPUTS_GOOD: break;
+    }
+    life_set(b, t->step, LIFE_QUEUED);
+    sched_push(b->sched, t->step, b->paths[t->step.i]);
+    return LOOKED_OVER;
+}
+
 static enum looked must_run(struct task *t)
 {
     struct building *b = t->building;
     if (t->reason.n == 0)
         t->reason = change_reason(t);
     if (b->options->mode == BUILD_RUN) {
-        life_set(b, t->step, LIFE_QUEUED);
-        sched_push(b->sched, t->step, b->paths[t->step.i]);
-        return LOOKED_OVER;
+        t->stage = LOOK_COPIES;
+        return look_copies(t);
     }
     bool asked = b->options->mode == BUILD_ASK;
     b->unrestored |= !asked;
@@ -821,6 +853,7 @@ void look_again(struct task *t)
         [LOOK_HITS] = look_hits,
         [LOOK_REMOTE] = look_remote,
         [LOOK_REMOTE_HITS] = look_remote_hits,
+        [LOOK_COPIES] = look_copies,
     };
     if (t->building->stopping && t->building->lives[t->step.i].life == LIFE_LOOKING) {
         life_set(t->building, t->step, LIFE_WANTED); /* the end of the build sees to it */
@@ -846,11 +879,16 @@ static bool look_quickly(struct building *b, step_id s)
         return false;
     struct part_file inputs[QUICK_FILES];
     for (uint32_t i = 0; i < step->inputs.n; i++) {
-        file_id f = g->inputs[step->inputs.first + i].file;
-        const struct observed *o = observe_look(b->observe, build_file_number(b, f));
+        const struct graph_input *in = &g->inputs[step->inputs.first + i];
+        if (inputs_is_s3(b, in)) {
+            if (inputs_look(b, NULL, in, &inputs[i]) != INPUTS_GOOD)
+                return false;
+            continue;
+        }
+        const struct observed *o = observe_look(b->observe, build_file_number(b, in->file));
         if (o->status != OBSERVE_KNOWN || o->ref.kind == REF_NONE)
             return false;
-        inputs[i] = (struct part_file){o->ref.kind, o->content};
+        inputs[i] = (struct part_file){.kind = o->ref.kind, .digest = o->content};
     }
     struct fingerprint_values values = {.inputs = inputs, .platform = b->platform};
     struct digest fingerprint = fingerprint_digest(g, s, &values);
@@ -897,8 +935,10 @@ static bool refresh(struct building *b, const struct graph_step *s)
 {
     bool changed = false;
     for (uint32_t i = 0; i < s->inputs.n; i++) {
-        uint32_t input = build_file_number(b, b->graph->inputs[s->inputs.first + i].file);
-        changed = observe_refresh(b->observe, input) || changed;
+        const struct graph_input *in = &b->graph->inputs[s->inputs.first + i];
+        changed =
+            (!inputs_is_s3(b, in) && observe_refresh(b->observe, build_file_number(b, in->file)))
+            || changed;
     }
     for (uint32_t i = 0; i < s->outputs.n; i++) {
         uint32_t output = build_file_number(b, b->graph->outputs[s->outputs.first + i].file);
@@ -910,7 +950,8 @@ static bool refresh(struct building *b, const struct graph_step *s)
 bool look_is_outdated(struct task *t)
 {
     struct building *b = t->building;
-    return !t->looked_twice && refresh(b, graph_step(b->graph, t->step));
+    bool outdated = !t->looked_twice && refresh(b, graph_step(b->graph, t->step));
+    return inputs_are_outdated(t) || outdated;
 }
 
 void look_anew(struct task *t)
@@ -919,9 +960,7 @@ void look_anew(struct task *t)
     t->leasable = false;
     lease_forget(t);
     life_set(t->building, t->step, LIFE_LOOKING);
-    t->stage = LOOK_INPUTS;
-    t->reason = STR("");
-    t->change_count = t->hit_count = t->hit_next = 0;
+    begin_anew(t);
     look_again(t);
 }
 

@@ -3,6 +3,7 @@
  * the state told, the result stored. A step counts as done before it is stored: the cache is a help. */
 #include "core/base/table.h"
 #include "core/building.h"
+#include "core/inputs.h"
 #include "parser/depfile.h"
 
 #include <stdlib.h>
@@ -181,9 +182,15 @@ void settle_look_again(struct task *t)
     struct building *b = t->building;
     const struct graph_step *s = graph_step(b->graph, t->step);
     for (uint32_t i = 0; i < s->inputs.n; i++) {
-        uint32_t number = build_file_number(b, b->graph->inputs[s->inputs.first + i].file);
-        const struct observed *o = observe_look(b->observe, number);
+        const struct graph_input *in = &b->graph->inputs[s->inputs.first + i];
         const struct part_file *was = &t->values.inputs[i];
+        if (inputs_is_s3(b, in)) {
+            if (!inputs_held(t, in, was))
+                set_unfit(t, graph_path(b->graph, in->file));
+            continue;
+        }
+        uint32_t number = build_file_number(b, in->file);
+        const struct observed *o = observe_look(b->observe, number);
         if (o->status != OBSERVE_KNOWN || o->ref.kind != was->kind
             || !digest_eq(&o->content, &was->digest))
             set_unfit(t, o->path);
@@ -205,8 +212,10 @@ static void check_inputs(struct task *t)
     struct building *b = t->building;
     const struct graph_step *s = graph_step(b->graph, t->step);
     for (uint32_t i = 0; i < s->inputs.n; i++) {
-        uint32_t number = build_file_number(b, b->graph->inputs[s->inputs.first + i].file);
-        if (!observe_is_untouched(b->observe, number))
+        const struct graph_input *in = &b->graph->inputs[s->inputs.first + i];
+        uint32_t number =
+            inputs_is_s3(b, in) ? inputs_check(t, in) : build_file_number(b, in->file);
+        if (number != GRAPH_NONE && !observe_is_untouched(b->observe, number))
             (void)look_once_more(t, number);
     }
     for (uint32_t i = 0; i < t->record.input_count; i++)

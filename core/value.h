@@ -34,11 +34,14 @@ enum value_ref_kind {
     VALUE_REF_OUTPUT, /* a step's output: what makes an edge */
     VALUE_REF_PROBE,  /* what a probe prints */
     VALUE_REF_PARAM,  /* a parameter or a key of a parameter file, numbered by whoever evaluates */
+    VALUE_REF_COPY,   /* where the local copy of an input in S3 lies */
 };
 struct value_ref {
-    uint32_t kind;   /* enum value_ref_kind */
-    uint32_t number; /* OUTPUT: step's number in the evaluation; PROBE, PARAM: its number */
-    uint32_t output; /* OUTPUT: of that step, or UINT32_MAX: the step as a whole; else 0 */
+    uint32_t kind; /* enum value_ref_kind */
+    uint32_t
+        number; /* OUTPUT: step's number in the evaluation; PROBE, PARAM: its number; COPY: the file's */
+    uint32_t
+        output; /* OUTPUT: of that step, or UINT32_MAX: the step as a whole; COPY: 1 for its URI alone */
     bool value_only; /* OUTPUT: by way of json() or read() alone: an order, no content */
 };
 /* Shared, immutable, sorted, each (kind, number, output) once. NULL: none. */

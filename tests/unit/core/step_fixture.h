@@ -126,7 +126,7 @@ static inline void fixture_image(struct step_fixture *f, struct str image)
 
 static inline struct part_file fixture_blob(const char *bytes)
 {
-    return (struct part_file){REF_BLOB, digest_of(bytes, strlen(bytes))};
+    return (struct part_file){.kind = REF_BLOB, .digest = digest_of(bytes, strlen(bytes))};
 }
 
 static inline struct digest fixture_fingerprint(struct step_fixture *f)

@@ -1,0 +1,22 @@
+/* SPDX-License-Identifier: MIT */
+/* What asking and fetching share: the bucket, reached twice, since a question is given up sooner than a transfer. */
+#pragma once
+
+#include "cache/data.h"
+#include "cache/http.h"
+#include "cache/s3.h"
+
+struct s3_wallet;
+
+struct data_bucket {
+    struct arena arena;
+    struct str bucket, place;
+    struct s3_wallet *wallet;
+    struct http *keys_http, *ask_http, *fetch_http;
+    struct s3 *ask, *fetch;
+};
+
+/* As it came, without quotes, in a. */
+struct str data_etag(struct arena *a, struct str etag);
+/* What to do about it. */
+const char *data_help(enum s3_end end);
