@@ -70,7 +70,6 @@ static bool open_both(struct data_bucket *b, struct diags *notes)
                                       .style = style_of(place)},
                             .keys = s3_wallet_keys(b->wallet),
                             .deadline_ms = ASK_DEADLINE_MS};
-    b->place = place->endpoint.n ? place->endpoint : STR("aws");
     b->ask = s3_open(b->ask_http, &s, notes);
     s.deadline_ms = FETCH_DEADLINE_MS;
     b->fetch = b->ask ? s3_open(b->fetch_http, &s, notes) : NULL;
@@ -107,11 +106,6 @@ void data_close(struct data_bucket *b)
         arena_free(&b->arena);
         mem_free(b);
     }
-}
-
-struct str data_place(const struct data_bucket *b)
-{
-    return b->place;
 }
 
 /* ---- answers ---- */

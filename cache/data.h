@@ -29,8 +29,6 @@ struct data_bucket; /* [any]: what follows but open and close may be called on a
 /* NULL with a warning. Asks nobody yet. Texts are copied. */
 struct data_bucket *data_open(const struct data_options *o, struct diags *notes);
 void data_close(struct data_bucket *b); /* NULL is fine; nothing may be under way */
-/* What tells this place from others with a bucket of that name. */
-struct str data_place(const struct data_bucket *b);
 
 struct data_object {
     struct str key, etag; /* etag: without its quotes */

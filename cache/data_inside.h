@@ -10,7 +10,7 @@ struct s3_wallet;
 
 struct data_bucket {
     struct arena arena;
-    struct str bucket, place;
+    struct str bucket;
     struct s3_wallet *wallet;
     struct http *keys_http, *ask_http, *fetch_http;
     struct s3 *ask, *fetch;

@@ -20,6 +20,7 @@ enum {
     MODE = 0444,
 };
 #define CHUNK_BYTES (UINT64_C(512) << 20) /* … or so many bytes */
+#define SOON_BYTES (UINT64_C(16) << 20)   /* more is committed at once: a kill shall not cost it */
 #define TOLD_BYTES (UINT64_C(64) << 20)   /* more is worth a line */
 #define STORED_PATH ".pawl/data"          /* in a record; no step's output has such a path */
 
@@ -57,13 +58,12 @@ struct bring {
 
 /* ---- names ---- */
 
-static struct digest key_of(struct data_bucket *data, struct str uri, const void *version, size_t n)
+static struct digest key_of(struct str uri, const void *version, size_t n)
 {
     struct buf b;
     buf_init(&b, BUF_TEXT_LIMIT);
     buf_put(&b, "pawl s3 copy", sizeof "pawl s3 copy");
     buf_put_u8(&b, 1);
-    buf_put_text(&b, data_place(data));
     buf_put_text(&b, uri);
     buf_put(&b, version, n);
     struct digest key = digest_of(b.s, b.n);
@@ -71,15 +71,14 @@ static struct digest key_of(struct data_bucket *data, struct str uri, const void
     return key;
 }
 
-static struct digest object_key(struct arena *a, struct data_bucket *data, struct str bucket,
-                                const struct data_object *o)
+static struct digest object_key(struct arena *a, struct str bucket, const struct data_object *o)
 {
     struct buf version;
     buf_init(&version, BUF_TEXT_LIMIT);
     buf_put_varint(&version, o->size);
     buf_put_text(&version, o->etag);
     struct str uri = str_printf(a, "s3://%.*s/%.*s", STR_ARG(bucket), STR_ARG(o->key));
-    struct digest key = key_of(data, uri, version.s, version.n);
+    struct digest key = key_of(uri, version.s, version.n);
     buf_free(&version);
     return key;
 }
@@ -359,6 +358,8 @@ static void store_run(struct work *work)
             store_item(g, item,
                        (int64_t)((double)ms * ((double)item->object.size / (double)bytes)));
     }
+    if (bytes > SOON_BYTES)
+        (void)!cache_flush(g->cache, true, &g->notes);
 }
 
 /* ---- from one work to the next ---- */
@@ -433,7 +434,7 @@ static void lookup_done(struct work *work)
         struct buf size;
         buf_init(&size, 64);
         str_put_size(&size, missing);
-        build_notice(g->building, "s3-fetch", false,
+        build_notice(g->building, "s3-fetching", false,
                      str_printf(&g->arena, "fetching '%.*s', %.*s", STR_ARG(g->uri),
                                 STR_ARG(buf_str(&size))));
         buf_free(&size);
@@ -577,7 +578,7 @@ static void fill_items(struct bring *g, const struct input *in)
                                             str_copy(&g->arena, o->etag), o->size};
         item->path = g->all ? str_tail(item->object.key, in->parts.key.n)
                             : str_copy(&g->arena, path_basename(in->copy_path));
-        item->key = object_key(&g->arena, g->data, in->parts.bucket, o);
+        item->key = object_key(&g->arena, in->parts.bucket, o);
     }
 }
 
@@ -597,7 +598,7 @@ static void bring(struct building *b, struct input *in)
     g->all = in->parts.all;
     g->root = b->root;
     g->version = in->version;
-    g->key = key_of(g->data, in->uri, in->version.b, sizeof in->version.b);
+    g->key = key_of(in->uri, in->version.b, sizeof in->version.b);
     fill_items(g, in);
     in->copy = COPY_BUSY;
     b->inputs->brings++;
@@ -612,7 +613,7 @@ static void recall(struct building *b, struct input *in)
     struct arena scratch = {0};
     struct record r;
     const struct state_step *last = state_find_step(b->state, in->uri);
-    struct digest key = key_of(in->place->data, in->uri, in->version.b, sizeof in->version.b);
+    struct digest key = key_of(in->uri, in->version.b, sizeof in->version.b);
     in->recalled = true;
     if (last && digest_eq(&last->fingerprint, &key) && record_read(&scratch, last->record, &r)
         && r.output_count == 1 && str_eq(r.outputs[0].path, in->copy_path)) {

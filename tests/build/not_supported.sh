@@ -8,10 +8,6 @@ try() {
 }
 try <<'END'
 step first { out "marker" run "touch marker" }
-step x { in "s3://bucket/key" out "y" run "touch y" }
-END
-try <<'END'
-step first { out "marker" run "touch marker" }
 step x { out "y" make "all" }
 END
 try <<'END'

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Inputs in S3, of builds against a real gateway whose requests are counted on the way. inputs.py PAWL [NAME...]
 Exit code 77: no gateway is installed."""
+import hashlib
 import json
 import os
 import shutil
@@ -133,7 +134,333 @@ def replaced_in_place(top, g, s3):
     w.wire.expect("as it was", HEAD=2)
 
 
-TESTS = [replaced_in_place]
+def many_cost_few_requests(top, g, s3):
+    """Side by side in one folder, and each in a folder of its own."""
+    keys = [f"many/part-{i:03}.csv" for i in range(40)] + [f"days/dt={i:02}/part.csv" for i in range(40)]
+    for key in keys:
+        s3.put(key, key)
+    uris = ", ".join(f'"{uri(k)}"' for k in keys)
+    w = Workspace(top, g, "many", f"""
+let shards = [{uris}]
+step count {{ in data = shards out o = "count.txt" run "cat {{{{data}}}} | wc -c > {{{{o}}}}" }}
+step each for shard in slice(shards, 0, 3) {{
+    in data = shard
+    out o = "each/{{{{basename(data)}}}}.txt"
+    run "cat {{{{data}}}} > {{{{o}}}}"
+}}
+""")
+    w.build("-j1", ran=4)
+    got = w.wire.counts()
+    want(got["GET"] == 80, f"each object once: {got}")
+    w.build(up_to_date=4)
+    w.wire.expect("unchanged", LIST=1)
+    want(w.read("count.txt").strip() == str(sum(map(len, keys))), "not all of it")
+    want(w.read("each/part-001.csv.txt") == keys[1], "not that one")
+
+
+def only_the_uri(top, g, s3):
+    """Who reads by itself needs no copy; nor does a name, or a question."""
+    s3.put("uri/data.bin", "12345")
+    w = Workspace(top, g, "uri", f"""
+step show {{
+    in data = "{uri('uri/data.bin')}"
+    out o = "{{{{stem(data)}}}}.txt"
+    run "echo {{{{uri(data)}}}} {{{{basename(data)}}}} > {{{{o}}}}"
+}}
+step unnamed {{ in "{uri('uri/data.bin')}" out "u" run "touch u" }}
+""")
+    for question in (["status"], ["explain", "show"], ["build", "-n"], ["status", "--json"]):
+        w.run(*question)
+    w.build(ran=2)
+    want(w.read("data.txt") == f"{uri('uri/data.bin')} data.bin\n", "the names", w.read("data.txt"))
+    s3.put("uri/data.bin", "67890")
+    out = w.run("explain", "show")
+    old, new = "827ccb0eea8a706c4c34a16891f84e7b", "1e01ba3e07ac48cbdab2d3284d1dd0fa"
+    want(old in out and new in out, "does not tell old version and new", out)
+    want("would_run" in w.run("status", "--json"), "status does not see it")
+    w.build(ran=2)
+    want(w.wire.counts()["GET"] == 0, "something was fetched")
+    want(not os.path.exists(w.path(".pawl/s3")), "a copy was made")
+
+
+def one_cache_one_transfer(top, g, s3):
+    """A second workspace finds the bytes in the cache, by their version; without a cache they are fetched."""
+    s3.put("once/a.txt", "a" * 3000000)
+    text = f"""step a {{ in data = "{uri('once/a.txt')}" out o = "{{{{stem(data)}}}}-%s"
+                           run "wc -c < {{{{data}}}} > {{{{o}}}}; echo %s" }}"""
+    first = Workspace(top, g, "once-1", text % (1, 1), cache="once")
+    second = Workspace(top, g, "once-2", text % (2, 2), cache="once")
+    first.build(ran=1)
+    second.build(ran=1)
+    got = first.wire.counts(), second.wire.counts()
+    want(got[0]["GET"] == 1 and got[1]["GET"] == 0, f"fetched twice: {got}")
+    want(second.read("a-2") == "3000000\n", "not all of it")
+    first.write("Pipelinefile", text % (3, 3))  # the copy lies there
+    first.build(ran=1)
+    want(first.wire.counts()["GET"] == 0, "fetched again")
+    shutil.rmtree(first.path(".pawl/s3"))
+    first.build("--rerun", "a", ran=1)
+    want(first.wire.counts()["GET"] == 0, "fetched again")
+    third = Workspace(top, g, "once-3", text % (4, 4))
+    third.build("--no-cache", ran=1)
+    third.build("--no-cache", "--rerun", "a", ran=1)
+    want(third.wire.counts()["GET"] == 1, "not once")
+
+
+TREE = f"""
+step list {{
+    in data = "{uri('tree/v1/')}"
+    out o = "list.txt"
+    run "(cd {{{{data}}}} && find . -type f | sort | xargs tail -n +1) > {{{{o}}}}"
+}}
+step one {{ in data = "{uri('tree/v1/sub/b.txt')}" out o = "one.txt" run "cat {{{{data}}}} > {{{{o}}}}" }}
+"""
+
+
+def tree_of(w):
+    return w.read("list.txt").replace("\n\n", "\n").strip()
+
+
+def prefix_is_a_tree(top, g, s3):
+    """Files that are added, removed and changed; one LIST tells, and only what is new is fetched."""
+    s3.put("tree/v1/a.txt", "a\n")
+    s3.put("tree/v1/sub/b.txt", "b\n")
+    s3.put("tree/v1/sub/", "")  # a folder that some tool made
+    s3.put("tree/v10/not-mine.txt", "no\n")
+    w = Workspace(top, g, "tree", TREE)
+    w.build(ran=2)
+    want(tree_of(w) == "==> ./a.txt <==\na\n==> ./sub/b.txt <==\nb", "the tree", w.read("list.txt"))
+    w.wire.counts()
+    w.build(up_to_date=2)
+    w.wire.expect("unchanged", LIST=1)
+    s3.put("tree/v1/c.txt", "c\n")
+    w.build(ran=1, up_to_date=1)
+    want(w.wire.counts()["GET"] == 1, "more than what was added")
+    want("./c.txt" in tree_of(w), "not added", w.read("list.txt"))
+    s3.drop("tree/v1/a.txt")
+    w.build(ran=1, up_to_date=1)
+    want("./a.txt" not in tree_of(w), "not removed", w.read("list.txt"))
+    s3.put("tree/v1/sub/b.txt", "B\n")
+    w.wire.counts()
+    w.build(ran=2)
+    want(w.wire.counts()["GET"] <= 2 and w.read("one.txt") == "B\n", "not changed")
+    want(tree_of(w) == "==> ./c.txt <==\nc\n==> ./sub/b.txt <==\nB", "the tree", w.read("list.txt"))
+    other = Workspace(top, g, "tree-2", TREE.replace("out o", "param p out o").replace("step list", "param p = 1\nstep list"),
+                      cache="tree")
+    other.build(ran=2)
+    want(other.wire.counts()["GET"] == 0, "fetched though it is in the cache")
+
+
+def changed_while_it_ran(top, g, s3):
+    """The result is told as ran, is not kept, and the step runs again; also where a copy was read."""
+    for name, use in (("uri", "{{uri(data)}}"), ("copy", "$(cat {{data}})")):
+        key = f"while/{name}.txt"
+        s3.put(key, "before")
+        w = Workspace(top, g, f"while-{name}", f"""
+step s {{ in data = "{uri(key)}" out o = "o" run "echo {use} > {{{{o}}}}; touch began; while [ ! -e go ]; do sleep 0.05; done" }}
+""")
+        process = w.start("build", "--json")
+        while not os.path.exists(w.path("began")):
+            want(process.poll() is None, "it ended", "")
+            time.sleep(0.02)
+        s3.put(key, "after")
+        w.write("go", "")
+        out, _ = process.communicate(timeout=60)
+        told = w.check(out, ran=1)
+        want(process.returncode == 0 and told.notices == ["input-changed"], "is not told", out)
+        told = w.build(ran=1)
+        want(told.notices == [], "is told again", told.out)
+        w.build(up_to_date=1)
+        s3.put(key, "before")  # what was read is not what the result of then would be
+        w.build(ran=1)
+
+
+def what_is_not_there(top, g, s3):
+    """Told with place and remedy, before anything runs."""
+    s3.put("there/x", "x")
+    for missing, words in ((uri("there/y"), "is not there"), (uri("there/no/"), "nothing lies below"),
+                           (uri("there/*.csv"), "no patterns"), ("s3://pawl-no-such-bucket/x", "is not there")):
+        w = Workspace(top, g, f"there-{len(os.listdir(top))}", f"""
+step first {{ out "marker" run "touch marker" }}
+step x {{
+    in data = "{missing}"
+    out o = "o"
+    run "cat {{{{data}}}} > {{{{o}}}}"
+}}
+""")
+        out = w.run("build", code=2)
+        want("Pipelinefile:4:15: error" in out and words in out and "help:" in out, "not told as it should be", out)
+        want(not os.path.exists(w.path("marker")), "something ran")
+        w.build("first", ran=1)
+    w = Workspace(top, g, "there-wrong", 'step x { in data = "s3://bucket" out o = "o" run "cat {{data}} > {{o}}" }')
+    want("names a bucket" in w.run("check", code=2), "not told")
+
+
+BESIDE = f"""
+step local {{ out o = "local.txt" run "echo x > {{{{o}}}}" }}
+step far {{ in data = "{uri('two/left.txt')}" out o = "far.txt" run "cat {{{{data}}}} > {{{{o}}}}" }}
+step behind {{ in far.o out o = "behind.txt" run "cat far.txt > {{{{o}}}}" }}
+"""
+
+
+def trouble_is_its_own(top, g, s3):
+    """Who does not need what cannot be asked is built; who needs it fails, says why, and is not up to date."""
+    s3.put("two/left.txt", "l\n")
+    troubles = [("denied", {"AWS_ACCESS_KEY_ID": gateway.STRANGER_ID}, "none", "403"),
+                ("keys", {"AWS_SECRET_ACCESS_KEY": "wrong"}, "none", "403"),
+                ("refused", {}, "refuse", ""), ("500", {}, "status-500", "500"), ("silent", {}, "stall", ""),
+                ("no-http", {}, "no-http", "")]
+    for name, env, fault, words in troubles:
+        w = Workspace(top, g, f"trouble-{name}", BESIDE)
+        w.build(ran=3)
+        good = dict(w.env)
+        os.unlink(w.path("local.txt"))
+        w.env.update(env)
+        w.env["AWS_ENDPOINT_URL_S3"] = Wire(g, fault).endpoint
+        begun = time.monotonic()
+        told = w.build("-k", "0", code=1, restored=1, failed=1, skipped=1)
+        took = time.monotonic() - begun
+        reason = told.steps["far"]["reason"]
+        want("cannot be learned" in reason and words in reason, f"{name}: the reason", told.out)
+        want(took < 40, f"{name}: took {took:.1f} s")
+        asked = w.check(w.run("status", "--json"))
+        want(asked.steps["far"]["result"] == "may_run" and asked.steps["behind"]["result"] == "may_run"
+             and "cannot be learned" in asked.steps["far"]["reason"], f"{name}: asked", asked.out)
+        w.env = good
+        w.build(up_to_date=3)
+
+
+def odd_keys(top, g, s3):
+    """Nothing is ever written elsewhere, and keys that stand in each other's way do not."""
+    keys = ["odd/../../up", "odd//double", "odd/sp ace 'q' $x", "odd/\u00fc.txt", "odd/plus+plus", "odd/a", "odd/a/b",
+            "odd/" + "long" * 60, "odd/.pawl", "/odd/lead", "odd/./dot", "odd/-n", "odd/..", "odd/tail/.", "odd/c%2Fd"]
+    for key in keys:
+        s3.put(key, key + "\n")
+    steps = "".join(f"""step s{i} {{ in data = "{uri(k)}" out o = "out/{i}" run "cat {{{{data}}}} > {{{{o}}}}" }}
+""" for i, k in enumerate(keys))
+    w = Workspace(top, g, "odd", steps)
+    before = sorted(os.listdir(top))
+    w.build(ran=len(keys))
+    for i, key in enumerate(keys):
+        want(w.read(f"out/{i}") == key + "\n", f"{key!r} differs", w.read(f"out/{i}"))
+    want(sorted(os.listdir(top)) == sorted(set(before + ["odd-cache"])), "something lies elsewhere")
+    want(sorted(os.listdir(w.dir)) == [".pawl", "Pipelinefile", "out"], "something lies elsewhere",
+         str(os.listdir(w.dir)))
+    places = os.listdir(w.path(f".pawl/s3/{BUCKET}"))
+    want(all("/" not in p and p not in (".", "..") for p in places), str(places))
+    w.build(up_to_date=len(keys))
+    # As a tree they cannot be: that is said, and only where the copy is wanted.
+    w = Workspace(top, g, "odd-tree", f"""
+step copy {{ in data = "{uri('odd/')}" out o = "o" run "ls {{{{data}}}} > {{{{o}}}}" }}
+step uri {{ in data = "{uri('odd/')}" out o = "u" run "echo {{{{uri(data)}}}} > {{{{o}}}}" }}
+""")
+    told = w.build("-k", "0", code=1, ran=1, failed=1)
+    want("cannot be a file's name" in told.steps["copy"]["reason"], "the reason", told.out)
+    want(sorted(os.listdir(w.dir)) == [".pawl", "Pipelinefile", "u"], "something lies elsewhere")
+
+
+def broken_transfers(top, g, s3):
+    """What is cut off goes on; what stalls for ever fails the step, and the next build has it."""
+    body = os.urandom(1 << 16) * 400  # 25 MiB
+    s3.put("big/file.bin", body)
+    text = f"""step s {{ in data = "{uri('big/file.bin')}" out o = "sum" run "sha256sum < {{{{data}}}} > {{{{o}}}}" }}"""
+    digest = hashlib.sha256(body).hexdigest() + "  -\n"
+    for fault in ("cut-400@1", "cut-5000@2", "garble-head@1", "status-503@2", "length-more@1"):
+        w = Workspace(top, g, "big-" + fault.replace("@", "-"), text, fault=fault)
+        w.build(ran=1)
+        want(w.read("sum") == digest, f"{fault}: wrong bytes")
+    w = Workspace(top, g, "big-cut", text)
+    good, w.env["AWS_ENDPOINT_URL_S3"] = w.env["AWS_ENDPOINT_URL_S3"], Wire(g, "cut-5000").endpoint
+    w.build(code=1, failed=1)
+    w.env["AWS_ENDPOINT_URL_S3"] = good
+    w.build(ran=1)
+    want(w.read("sum") == digest, "wrong bytes")
+
+
+def copies_are_guarded(top, g, s3):
+    """A step that writes over its input gets no result kept, and nobody else reads that."""
+    s3.put("guard/x.txt", "x\n")
+    w = Workspace(top, g, "guard", f"""
+step bad {{ in data = "{uri('guard/x.txt')}" out o = "bad.txt"
+           run "cat {{{{data}}}} > {{{{o}}}}; chmod u+w {{{{data}}}}; echo y >> {{{{data}}}}" }}
+step good {{ in data = "{uri('guard/x.txt')}" after bad out o = "good.txt" run "cat {{{{data}}}} > {{{{o}}}}" }}
+""")
+    told = w.build(ran=2)
+    want(told.notices == ["input-changed"], "is not told", told.out)
+    want(w.read("good.txt") == "x\n", "read what another step wrote")
+    w.wire.counts()
+    w.build(ran=1, up_to_date=1)
+    w.build("--rerun", "good", ran=2)
+    want(w.wire.counts()["GET"] == 0, "fetched again")
+
+
+def all_the_ways_to_say_it(top, g, s3):
+    """Lists, lets, code, strings of a params file, fan-outs, the folder to work in."""
+    for i in range(3):
+        s3.put(f"ways/{i}.txt", f"{i}\n")
+    s3.put("ways/tool.sh", "cat \"$@\"\n")
+    w = Workspace(top, g, "ways", f"""
+params "params.yaml"
+param bucket = "{BUCKET}"
+let base = "s3://{{{{bucket}}}}/ways"
+step code {{ code tool = "{{{{base}}}}/tool.sh" in data = ["{{{{base}}}}/0.txt", "{{{{base}}}}/1.txt"]
+            out o = "code.txt" run "sh {{{{tool}}}} {{{{data}}}} > {{{{o}}}}" }}
+step file {{ in data = params.data out o = "file.txt" run ["cp", data, o] }}
+step each for u in ["{uri('ways/0.txt')}", "{uri('ways/1.txt')}"] {{
+    in data = u out o = "each-{{{{stem(data)}}}}.txt" run "cat {{{{data}}}} > {{{{o}}}}" }}
+step there {{ in data = "{{{{base}}}}/" out o = "there.txt" cwd data run "cat 2.txt > {{{{o}}}}" }}
+step env {{ in data = "{{{{base}}}}/2.txt" env DATA = data out o = "env.txt" run "cat $DATA > {{{{o}}}}" }}
+step urls {{ in data = ["{{{{base}}}}/0.txt", "{{{{base}}}}/1.txt"] out o = "urls.txt" run "echo {{{{uri(data)}}}} > {{{{o}}}}" }}
+""")
+    w.write("params.yaml", f"data: {uri('ways/2.txt')}\n")
+    w.build(ran=7)
+    for name, text in (("code", "0\n1\n"), ("file", "2\n"), ("each-0", "0\n"), ("each-1", "1\n"), ("there", "2\n"),
+                       ("env", "2\n"), ("urls", f"{uri('ways/0.txt')} {uri('ways/1.txt')}\n")):
+        want(w.read(name + ".txt") == text, f"{name}: {w.read(name + '.txt')!r}")
+    w.build(up_to_date=7)
+
+
+def the_remote_s_bucket(top, g, s3):
+    """It is reached as the remote cache is, also with --no-remote; other buckets are not."""
+    s3.put("own/x.txt", "x\n")
+    text = f"""
+remote "s3://{BUCKET}/cache" {{ region = "us-east-1" path_style = true endpoint = "ENDPOINT" }}
+step s {{ in data = "{uri('own/x.txt')}" out o = "o" run "cat {{{{data}}}} > {{{{o}}}}" }}
+"""
+    w = Workspace(top, g, "own", "")
+    w.write("Pipelinefile", text.replace("ENDPOINT", w.wire.endpoint))
+    del w.env["AWS_ENDPOINT_URL_S3"]
+    w.build("--no-remote", ran=1)
+    w.build(up_to_date=1)
+    w.write("Pipelinefile", text.replace(' endpoint = "ENDPOINT"', ""))
+    w.env.update(PAWL_REMOTE_ENDPOINT=w.wire.endpoint, PAWL_REMOTE="off")
+    w.build("--no-remote", up_to_date=1)
+
+
+def interrupted(top, g, s3):
+    """Ctrl-C while something is fetched ends at once; what the cache has of it is not fetched again."""
+    s3.put("slow/x.bin", os.urandom(1 << 20))
+    text = f"""step s {{ in data = "{uri('slow/x.bin')}" out o = "o" run "cat {{{{data}}}} > {{{{o}}}}" }}"""
+    w = Workspace(top, g, "slow", text)
+    w.env["AWS_ENDPOINT_URL_S3"] = Wire(g, "stall-body").endpoint
+    for wait in (None, w.path(".pawl/s3/+new")):
+        process = w.start("build", "--json")
+        while wait and not os.path.exists(wait):
+            want(process.poll() is None, "it ended")
+            time.sleep(0.02)
+        time.sleep(0.3 if wait else 0.1)
+        begun = time.monotonic()
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=60)
+        want(process.returncode == 130, f"ended with {process.returncode}", out)
+        want(time.monotonic() - begun < 10, f"took {time.monotonic() - begun:.1f} s", out)
+    w.env["AWS_ENDPOINT_URL_S3"] = w.wire.endpoint
+    w.build(ran=1)
+
+
+TESTS = [replaced_in_place, many_cost_few_requests, only_the_uri, one_cache_one_transfer, prefix_is_a_tree,
+         changed_while_it_ran, what_is_not_there, trouble_is_its_own, odd_keys, broken_transfers, copies_are_guarded,
+         all_the_ways_to_say_it, the_remote_s_bucket, interrupted]
 
 
 def main():
