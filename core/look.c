@@ -445,6 +445,8 @@ static void end_up_to_date(struct task *t, const struct record *r, bool from_cac
 
 static void begin_anew(struct task *t)
 {
+    t->leasable = false;
+    lease_forget(t);
     remote_forget(t);
     t->stage = LOOK_INPUTS;
     t->reason = STR("");
@@ -957,8 +959,6 @@ bool look_is_outdated(struct task *t)
 void look_anew(struct task *t)
 {
     t->looked_twice = true;
-    t->leasable = false;
-    lease_forget(t);
     life_set(t->building, t->step, LIFE_LOOKING);
     begin_anew(t);
     look_again(t);
