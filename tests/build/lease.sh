@@ -68,6 +68,31 @@ kill -INT $two
 ended $two two 130
 expect ran=1 skipped=1
 same "$(find "$T/far/l" -type f | wc -l | tr -d ' ')" 1
+# On a terminal the live line says for whom it waits; the key is pressed once it does.
+if command -v python3 >/dev/null; then
+    cat >"$T/press.py" <<'END'
+import os, pty, sys
+pid, fd = pty.fork()
+if pid == 0:
+    os.execv(sys.argv[1], sys.argv[1:])
+data, pressed = b"", False
+while True:
+    try:
+        part = os.read(fd, 65536)
+    except OSError:
+        break
+    data += part
+    if b"long[x=a]  waits for " in data and not pressed:
+        pressed = True
+        os.write(fd, b"\x03")
+sys.stdout.write(data.decode())
+code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+sys.exit(f"ended with {code}" if code != 130 or not pressed else 0)
+END
+    PAWL_CACHE_DIR=$T/cache-two TERM=xterm timeout 60 python3 "$T/press.py" "$PAWL" -C two "long[x=a]" \
+        >"$T/out" || fail "$(cat "$T/out")"
+    says "*0 running, 1 waiting*"
+fi
 kill -INT $one
 ended $one one 130
 same "$(lines "$T/log")" 1

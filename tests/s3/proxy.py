@@ -17,7 +17,8 @@ FAULTS = ["none", "refuse", "close", "cut-0", "cut-0@1", "cut-20", "cut-400", "c
           "length-more@1", "length-less", "stall", "stall@1", "stall-body", "stall-body@1", "drip", "drip-1", "endless",
           "endless-head", "no-http", "moved-away", "moved-around", "no-date", "truncated-xml", "truncated-xml@1",
           "list-forever", "list-backwards", "wrong-range", "twice", "reset-20", "reset-5000", "endless-interim",
-          "endless-moved", "garble-xml", "etag-none", "date-7200", "date--7200"]
+          "endless-moved", "garble-xml", "etag-none", "date-7200", "date--7200",
+          "condition-501", "condition-200"]
 
 
 def read_message(stream):
@@ -132,12 +133,24 @@ class Fault:
             head = answer(307, b"", b"Location: http://127.0.0.1:%d%s\r\n" % (self.port, head.split(b" ")[1]))
             client.sendall(b"".join(head))
             return True
+        if name == "condition" and re.search(rb"(?im)^if-none-match:", head):
+            return self.conditional(client, head, body, number)
         if name in ("close", "refuse", "stall", "status", "no", "moved", "endless") and self.name not in ("stall-body", "no-date"):
             return self.alone(client, head, number)
         got_head, got_body = self.forward(head, body)
         if got_head is None:
             return False
         return self.spoil(client, head, got_head, got_body)
+
+    def conditional(self, client, head, body, number):
+        """A put with a condition: refused as OpenStack Swift does, or done without a look at what is there."""
+        if number == "501":
+            client.sendall(b"".join(answer(501, b"<Error><Code>NotImplemented</Code></Error>")))
+            return True
+        got_head, got_body = self.forward(head, body)
+        exists = got_head.split(b" ")[1] == b"412"
+        client.sendall(b"".join(answer(200, b"", b'ETag: "x"\r\n') if exists else (got_head, got_body)))
+        return True
 
     def alone(self, client, head, number):
         """Faults that need no gateway."""
