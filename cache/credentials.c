@@ -238,6 +238,11 @@ struct str credentials_origin(const struct credentials *c)
     return buf_str(&c->origin);
 }
 
+int64_t credentials_until_s(const struct credentials *c)
+{
+    return c->expires_s ? c->expires_s - LAST_S : 0;
+}
+
 static struct str place_bytes(char **at, struct str x)
 {
     char *from = *at;

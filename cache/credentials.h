@@ -78,5 +78,7 @@ enum credentials_result credentials_get(struct credentials *c, int64_t now_s, st
 /* The server refused the keys held: the next get reads the files and asks anew, unless they were asked for within
  * the last half minute; then they stay, and so many refusals cost no more than one. */
 void credentials_drop(struct credentials *c);
+/* From when on the keys held are not used, seconds since 1970; 0: they do not expire. */
+int64_t credentials_until_s(const struct credentials *c);
 /* Which place the keys held came from, for people: "environment", "profile 'ml'", "instance"; empty: none yet. */
 struct str credentials_origin(const struct credentials *c);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A credential_process: a child of its own group that is heard for a bounded time and size. Another part of the
- * program may reap every child; then its status is lost, and what it said decides. */
+ * program may reap every child, so its status comes the same way as its words: behind them, on a line of its own. */
 #include "cache/credentials_inside.h"
 #include "core/base/file.h"
 
@@ -44,7 +44,8 @@ static bool start(const char *command, const char *const *environment, int outpu
         posix_spawnattr_destroy(&attributes);
         return false;
     }
-    const char *const words[] = {"/bin/sh", "-c", command, NULL};
+    const char *const words[] = {"/bin/sh", "-c", "/bin/sh -c \"$0\"; printf '\\n%d' $?", command,
+                                 NULL};
     bool started =
         attributes_set(&attributes) && actions_set(&actions, output)
         && !posix_spawn(pid, words[0], &actions, &attributes, (char *const *)(uintptr_t)words,
@@ -82,20 +83,16 @@ static bool hear(int fd, int64_t until_ns, struct buf *out)
     }
 }
 
-/* Whether it ended well; a child that others reaped did as far as can be known. */
-static bool reap(pid_t pid, bool heard, int64_t until_ns)
+/* Nobody's child is left behind, whoever reaps it. */
+static void end(pid_t pid, bool heard, int64_t until_ns)
 {
-    int status = 0;
     if (!heard) {
         kill(-pid, SIGKILL);
     }
     for (;;) {
-        pid_t got = waitpid(pid, &status, WNOHANG);
-        if (got == pid) {
-            return heard && WIFEXITED(status) && WEXITSTATUS(status) == 0;
-        }
-        if (got < 0 && errno != EINTR) {
-            return heard;
+        pid_t got = waitpid(pid, NULL, WNOHANG);
+        if (got == pid || (got < 0 && errno != EINTR)) {
+            return;
         }
         if (heard && time_boot_ns() >= until_ns) { /* it closed its output and stays */
             kill(-pid, SIGKILL);
@@ -103,6 +100,17 @@ static bool reap(pid_t pid, bool heard, int64_t until_ns)
         }
         poll(NULL, 0, POLL_MS);
     }
+}
+
+/* What it said, less the status behind it. false: it failed, or did not come to its end. */
+static bool take_words(struct str all, struct str *words)
+{
+    ptrdiff_t line = str_rfind_char(all, '\n');
+    if (line < 0 || !str_eq(str_tail(all, (size_t)line + 1), STR("0"))) {
+        return false;
+    }
+    *words = str_sub(all, 0, (size_t)line);
+    return true;
 }
 
 bool credentials_run(struct arena *a, struct str command, const char *const *environment,
@@ -119,10 +127,15 @@ bool credentials_run(struct arena *a, struct str command, const char *const *env
     buf_init(&out, CREDENTIALS_ANSWER_LIMIT);
     bool started = start(str_c(a, command), environment, ends[1], &pid);
     close(ends[1]);
-    bool done = started && reap(pid, hear(ends[0], until_ns, &out), until_ns);
+    bool heard = started && hear(ends[0], until_ns, &out);
+    if (started) {
+        end(pid, heard, until_ns);
+    }
     close(ends[0]);
+    struct str words;
+    bool done = heard && take_words(buf_str(&out), &words);
     if (done) {
-        *output = str_copy(a, buf_str(&out));
+        *output = str_copy(a, words);
     }
     if (out.s) {
         aws_wipe(out.s, out.cap);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Credentials as the operations of S3 want them: asked for over HTTP, shared by all threads that sign. While one
- * waits for new keys, the others wait with it: they need the same ones. */
+ * asks for new keys, the others sign with the old ones as long as those are good; else they wait, for a while. */
 #pragma once
 
 #include "cache/credentials.h"
@@ -17,3 +17,5 @@ const struct credentials_place *s3_wallet_place(const struct s3_wallet *w);
 void s3_wallet_use(struct s3_wallet *w, struct http *http);
 /* For s3_settings; borrowed until close. */
 struct s3_keys s3_wallet_keys(struct s3_wallet *w);
+/* For so long, instead of 15 s, one waits for keys that another asks for. */
+void s3_wallet_be_patient(struct s3_wallet *w, int64_t patience_ns);

@@ -4,6 +4,7 @@
 #include "core/base/workers.h"
 
 #include "core/base/arena.h"
+#include "core/base/file.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -15,9 +16,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { WORKERS_MAX = 256 };
+#define SECOND_NS INT64_C(1000000000)
 
 struct queue {
     struct work *first, *last;
@@ -431,18 +434,25 @@ void workers_for_each(struct workers *w, uint32_t count, void (*f)(void *context
 
 struct guard {
     pthread_mutex_t mutex;
+    pthread_cond_t woken;
 };
 
 struct guard *guard_open(void)
 {
     struct guard *g = mem_alloc(sizeof *g);
+    pthread_condattr_t clock;
     pthread_mutex_init(&g->mutex, NULL);
+    pthread_condattr_init(&clock);
+    pthread_condattr_setclock(&clock, CLOCK_MONOTONIC);
+    pthread_cond_init(&g->woken, &clock);
+    pthread_condattr_destroy(&clock);
     return g;
 }
 
 void guard_close(struct guard *g)
 {
     if (g) {
+        pthread_cond_destroy(&g->woken);
         pthread_mutex_destroy(&g->mutex);
         mem_free(g);
     }
@@ -456,4 +466,22 @@ void guard_enter(struct guard *g)
 void guard_leave(struct guard *g)
 {
     pthread_mutex_unlock(&g->mutex);
+}
+
+bool guard_wait(struct guard *g, int64_t until_boot_ns)
+{
+    int64_t left = until_boot_ns - time_boot_ns();
+    struct timespec at;
+    if (left <= 0 || clock_gettime(CLOCK_MONOTONIC, &at) != 0) {
+        return false;
+    }
+    int64_t ns = at.tv_nsec + left;
+    at.tv_sec += (time_t)(ns / SECOND_NS);
+    at.tv_nsec = (long)(ns % SECOND_NS);
+    return pthread_cond_timedwait(&g->woken, &g->mutex, &at) == 0;
+}
+
+void guard_wake(struct guard *g)
+{
+    pthread_cond_broadcast(&g->woken);
 }

@@ -51,3 +51,6 @@ struct guard *guard_open(void);
 void guard_close(struct guard *g); /* NULL is fine */
 void guard_enter(struct guard *g);
 void guard_leave(struct guard *g);
+/* Lets others enter until one of them wakes, or the time (CLOCK_BOOTTIME) has come: then false. */
+bool guard_wait(struct guard *g, int64_t until_boot_ns);
+void guard_wake(struct guard *g); /* all who wait */

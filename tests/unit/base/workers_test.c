@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* The pool: jobs go out whole and come back whole, lanes keep their order. Run under TSan as well. */
+#include "core/base/file.h"
 #include "core/base/workers.h"
 
 #include <poll.h>
@@ -317,6 +318,47 @@ static void workers_that_are_left_end_by_themselves(void **state)
     }
 }
 
+struct waiting {
+    struct work work;
+    struct guard *guard;
+    bool ready, heard;
+};
+
+static void await_ready(struct work *work)
+{
+    struct waiting *x = (struct waiting *)work;
+    guard_enter(x->guard);
+    while (!x->ready && guard_wait(x->guard, time_boot_ns() + INT64_C(60000000000))) {
+    }
+    x->heard = x->ready;
+    guard_leave(x->guard);
+}
+
+static void awaited(struct work *work)
+{
+    (void)work;
+}
+
+static void guard_wakes_who_waits_and_lets_others_in_meanwhile(void **state)
+{
+    (void)state;
+    struct workers *w = workers_open(1);
+    struct waiting x = {.work = {.run = await_ready, .done = awaited}, .guard = guard_open()};
+    workers_submit(w, &x.work);
+    guard_enter(x.guard);
+    int64_t began = time_boot_ns();
+    while (guard_wait(x.guard, began + 20000000)) { /* nobody wakes: until it is time */
+    }
+    assert_true(time_boot_ns() - began >= 20000000);
+    x.ready = true;
+    guard_wake(x.guard);
+    guard_leave(x.guard);
+    workers_wait(w);
+    assert_true(x.heard);
+    workers_close(w);
+    guard_close(x.guard);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -329,6 +371,7 @@ int main(void)
         cmocka_unit_test(workers_for_each_does_not_wait_for_busy_threads),
         cmocka_unit_test(workers_close_waits_for_what_is_under_way),
         cmocka_unit_test(workers_that_are_left_end_by_themselves),
+        cmocka_unit_test(guard_wakes_who_waits_and_lets_others_in_meanwhile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -501,8 +501,10 @@ static void process_that_others_reaped_is_believed(void **state)
     struct sigaction ignore = {.sa_handler = SIG_IGN}, before;
     sigaction(SIGCHLD, &ignore, &before);
     assert_true(run(b, "echo said", 5000, &out));
-    sigaction(SIGCHLD, &before, NULL);
     assert_string_equal(str_c(&b->a, out), "said\n");
+    assert_false(run(b, "echo said; exit 1", 5000, &out)); /* its status is not lost with it */
+    assert_false(run(b, "echo said; kill -9 $$", 5000, &out));
+    sigaction(SIGCHLD, &before, NULL);
 }
 
 static void answers_have_times_in_the_forms_that_aws_uses(void **state)
