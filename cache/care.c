@@ -9,8 +9,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { CHANCE = 16 };
-
 /* ---- gc ---- */
 
 /* What was looked for before may be gone. */
@@ -41,34 +39,18 @@ bool cache_gc(struct cache *c, const struct cache_gc_options *o, struct cache_gc
 
 /* ---- compact ---- */
 
-static bool compact(struct cache *c, bool all, struct diags *notes)
-{
-    struct manifest *m = &c->manifest;
-    struct needed needed;
-    struct stock stock;
-    if (!manifest_sync(m, true, notes) || !stock_read(&stock, m, notes)) {
-        return false;
-    }
-    needed_init(&needed, &m->view, manifest_now_ms(m), m->keep_ms);
-    bool ok = compact_run(m, &needed, &stock, all ? COMPACT_ALL : COMPACT_SMALL_ONES, notes);
-    needed_free(&needed);
-    stock_free(&stock);
-    return ok;
-}
-
 bool cache_compact(struct cache *c, bool force, struct diags *notes)
 {
     if (!c->depot || c->options.read_only || c->stuck || (!force && !c->loaded)) {
         return true;
     }
-    if (!force) {
-        const struct manifest_world *w = &c->manifest.world;
-        if (compact_count(&c->manifest) <= COMPACT_MANY || w->random(w->context) % CHANCE) {
-            return true;
-        }
+    struct manifest *m = &c->manifest;
+    if (!force && !compact_is_due(m)) {
+        return true;
     }
-    return cache_look(c, notes) && manifest_read_format(&c->manifest, true, notes)
-           && compact(c, force, notes);
+    return cache_look(c, notes) && manifest_read_format(m, true, notes)
+           && manifest_sync(m, true, notes)
+           && compact_held(m, force ? COMPACT_ALL : COMPACT_SMALL_ONES, notes);
 }
 
 /* ---- list ---- */

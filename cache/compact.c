@@ -361,3 +361,23 @@ bool compact_run(struct manifest *m, const struct needed *needed, const struct s
     }
     return result != ROUND_FAILED;
 }
+
+bool compact_is_due(const struct manifest *m)
+{
+    return compact_count(m) > COMPACT_MANY
+           && m->world.random(m->world.context) % COMPACT_CHANCE == 0;
+}
+
+bool compact_held(struct manifest *m, enum compact_how how, struct diags *notes)
+{
+    struct needed needed;
+    struct stock stock;
+    if (!stock_read(&stock, m, notes)) {
+        return false;
+    }
+    needed_init(&needed, &m->view, manifest_now_ms(m), m->keep_ms);
+    bool ok = compact_run(m, &needed, &stock, how, notes);
+    needed_free(&needed);
+    stock_free(&stock);
+    return ok;
+}

@@ -8,7 +8,8 @@
 
 enum {
     COMPACT_SMALL = 256 << 10,
-    COMPACT_MANY = 256, /* so many small ones are worth a compaction */
+    COMPACT_MANY = 256,  /* so many small ones are worth a compaction … */
+    COMPACT_CHANCE = 16, /* … which one in so many does */
 };
 
 enum compact_how {
@@ -19,6 +20,10 @@ enum compact_how {
 
 /* How many small segments are old enough to be merged. */
 uint32_t compact_count(const struct manifest *m);
+/* Whether an end of a build should merge them: there are many, and it is the one of 16 to do it. */
+bool compact_is_due(const struct manifest *m);
+/* What follows, with all that it needs to know: needed by the place's own policy. */
+bool compact_held(struct manifest *m, enum compact_how how, struct diags *notes);
 /* Merges what the view of a full sync that was just made holds. false with a warning: not done, nothing lost. */
 bool compact_run(struct manifest *m, const struct needed *needed, const struct stock *stock,
                  enum compact_how how, struct diags *notes);

@@ -27,7 +27,23 @@ struct far *far_open(const struct far_options *o, struct diags *notes)
         f->self = *o->self;
         f->self.own_path = str_copy(&f->arena, o->self->own_path);
     }
+    far_lost_read(place);
+    struct arena scratch = {0};
+    struct str *keys;
+    f->lost_before = far_place_lost(place, 0, &scratch, &keys);
+    arena_free(&scratch);
     return f;
+}
+
+static void keep_lost(struct far *f)
+{
+    struct arena scratch = {0};
+    struct str *keys;
+    uint32_t count = far_place_lost(f->place, f->lost_before, &scratch, &keys);
+    if (!far_place_options(f->place)->asking) {
+        far_lost_keep(f->place, keys, count);
+    }
+    arena_free(&scratch);
 }
 
 void far_close(struct far *f)
@@ -41,6 +57,7 @@ void far_close(struct far *f)
     far_fetcher_close(&f->fetcher, &unheard);
     far_pusher_close(&f->pusher, &unheard);
     far_view_close(&f->view);
+    keep_lost(f);
     far_place_close(f->place);
     trust_self_wipe(&f->self);
     arena_free(&f->arena);
@@ -135,6 +152,43 @@ bool far_read_hit(const struct view *v, struct arena *a, const struct view_found
     return true;
 }
 
+bool far_find_place(struct far_place *p, const struct view *v, const struct ref *root,
+                    struct arena *a, struct pack_place *out)
+{
+    struct pack_place *places;
+    uint32_t count = view_find_places(v, root, VIEW_PLACES_FEW, a, &places);
+    for (uint32_t i = 0; i < count; i++) {
+        if (!view_place_is_condemned(v, &places[i]) && !far_place_has_lost(p, &places[i])) {
+            *out = places[i];
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Leaves out places in packs that are gone. false: of a root there is no other. */
+static bool still_stands(struct far_place *p, struct far_hit *hit)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < hit->places.count; i++) {
+        if (!far_place_has_lost(p, &hit->places.at[i])) {
+            hit->places.at[kept++] = hit->places.at[i];
+        }
+    }
+    bool all_there = kept == hit->places.count;
+    hit->places.count = kept;
+    for (uint32_t i = 0; i < far_root_count(&hit->record) && !all_there; i++) {
+        bool found = false;
+        for (uint32_t k = 0; k < kept && !found; k++) {
+            found = ref_eq(&hit->places.at[k].root, far_root(&hit->record, i));
+        }
+        if (!found) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool is_in_time(const struct manifest *m, const struct record *r, int64_t not_before_ms)
 {
     return not_before_ms == INT64_MIN
@@ -169,6 +223,7 @@ uint32_t far_lookup(struct far *f, struct arena *a, const struct digest *fingerp
     uint32_t count = 0;
     for (uint32_t i = 0; i < row_count; i++) {
         if (far_read_hit(&m->view, a, &rows[i], &hits[count])
+            && still_stands(f->place, &hits[count])
             && is_in_time(m, &hits[count].record, not_before_ms)) {
             keep_block(f, rows[i].block, &hits[count++]);
         }

@@ -67,6 +67,15 @@ struct far_pushed {
 void far_push(struct far *f, const struct digest *fingerprints, uint32_t count,
               int64_t until_boot_ns, struct far_pushed *out, struct diags *notes);
 
+/* Merges small segments there, if there are many, by chance or force; only where this handle has pushed. On the
+ * pushing lane. Whatever goes wrong, nothing is lost, and nobody is told. */
+void far_compact(struct far *f, bool force);
+
+/* Results that were restored from there, on that day: said with the next segment that this client publishes, so that
+ * they are kept. [any] */
+bool far_used_add(const struct far_place *p, const struct digest *fingerprints, uint32_t count,
+                  uint32_t day);
+
 /* What is still to be pushed, across builds: kept beside the copies, shared by all who use the cache. [any] */
 bool far_queue_add(const struct far_place *p, const struct digest *fingerprints, uint32_t count);
 bool far_queue_drop(const struct far_place *p, const struct digest *fingerprints, uint32_t count);

@@ -26,6 +26,7 @@ struct far_place {
     struct guard *guard; /* all below */
     struct far_s3 *s3;   /* made by the first handle */
     struct far_count count;
+    struct table lost; /* keys of packs */
     bool down, unwritable;
     bool told; /* one warning is enough */
     char why[WHY_BYTES];
@@ -76,6 +77,7 @@ struct far_place *far_place_open(const struct far_options *o, struct diags *note
     p->options.trust = NULL;
     p->options.self = NULL;
     p->folder = folder_of(p);
+    table_init(&p->lost, &p->arena);
     p->guard = guard_open();
     return p;
 }
@@ -179,6 +181,41 @@ void far_place_tell(struct far_place *p, struct diags *notes)
         diag_warning(notes, "remote-read-only", SPAN_NONE,
                      "the remote cache takes no results: %s; they stay here", why);
     }
+}
+
+/* ---- what is gone ---- */
+
+void far_place_lose(struct far_place *p, struct str key)
+{
+    if (key.n == PACK_KEY - 1 && str_starts(key, STR("p/"))) {
+        guard_enter(p->guard);
+        table_add(&p->lost, key, NULL);
+        guard_leave(p->guard);
+    }
+}
+
+bool far_place_has_lost(struct far_place *p, const struct pack_place *place)
+{
+    char key[PACK_KEY];
+    bool lost = false;
+    guard_enter(p->guard);
+    for (uint32_t i = 0; p->lost.count > 0 && i < place->run_count && !lost; i++) {
+        lost = table_find(&p->lost, pack_key(&place->runs[i].pack, false, key)) != TABLE_NONE;
+    }
+    guard_leave(p->guard);
+    return lost;
+}
+
+uint32_t far_place_lost(struct far_place *p, uint32_t from, struct arena *a, struct str **keys)
+{
+    guard_enter(p->guard);
+    uint32_t count = p->lost.count > from ? p->lost.count - from : 0;
+    *keys = ARENA_ARRAY(a, struct str, count + 1);
+    for (uint32_t i = 0; i < count; i++) {
+        (*keys)[i] = str_copy(a, p->lost.keys[from + i]);
+    }
+    guard_leave(p->guard);
+    return count;
 }
 
 /* ---- counting, and the circuit ---- */
@@ -345,6 +382,9 @@ static enum depot_answer get_far(struct far_depot *d, struct str key, struct dep
     count_get(d, w.bytes);
     if (!w.enough) {
         judge(d, false, answer, reply);
+    }
+    if (answer == DEPOT_ABSENT) {
+        far_place_lose(d->place, key);
     }
     return answer;
 }

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "cache/depot.h"
+#include "cache/pack.h"
 #include "core/base/diag.h"
 #include "core/base/table.h"
 
@@ -15,10 +16,10 @@ struct far_options {
     struct str region, endpoint, profile; /* of S3; empty: as the environment says */
     bool path_style;
     bool read, write;
-    bool asking;         /* changes nothing, here or there */
-    struct str near_dir; /* the local cache, where copies are kept in remote/<id>/ */
-    uint8_t hint[8];     /* of the pipeline's name */
-    const struct trust *trust; /* whose results are taken; NULL: everybody's. Both are copied */
+    bool asking;                   /* changes nothing, here or there */
+    struct str near_dir;           /* the local cache, where copies are kept in remote/<id>/ */
+    uint8_t hint[8];               /* of the pipeline's name */
+    const struct trust *trust;     /* whose results are taken; NULL: everybody's. Both are copied */
     const struct trust_self *self; /* who pushes; NULL: somebody without a name */
 };
 
@@ -46,6 +47,12 @@ bool far_place_may_tell(struct far_place *p);
 int64_t far_place_quiet_ms(struct far_place *p);
 /* One warning for all that went wrong, once. */
 void far_place_tell(struct far_place *p, struct diags *notes);
+
+/* Packs ("p/…") that were not there when they were asked for: what lies in one of them must be put anew. [any] */
+void far_place_lose(struct far_place *p, struct str key);
+bool far_place_has_lost(struct far_place *p, const struct pack_place *place);
+/* Those from number from on, in the arena; gives how many. */
+uint32_t far_place_lost(struct far_place *p, uint32_t from, struct arena *a, struct str **keys);
 
 /* One lane's handle; its get may be called on any thread. copies: descriptor of the place's folder here, borrowed;
  * -1: none are kept. NULL with a warning. */

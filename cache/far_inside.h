@@ -24,7 +24,8 @@ struct far_pusher { /* its own lane's */
 
 struct far {
     struct far_place *place;
-    struct arena arena; /* the asking lane's, like the next two */
+    uint32_t lost_before; /* packs that were known to be gone when it was opened */
+    struct arena arena;   /* the asking lane's, like the next two */
     struct far_view view;
     struct trust trust;
     struct trust_self self; /* only copied */
@@ -50,6 +51,18 @@ struct far_row {
 /* self signs what is own; NULL: nothing is. */
 void far_put_rows(struct segment_draft *d, const struct far_row *rows, uint32_t count,
                   struct trust_self *self);
+/* A place of the root whose packs are there, as far as is known. */
+bool far_find_place(struct far_place *p, const struct view *v, const struct ref *root,
+                    struct arena *a, struct pack_place *out);
+/* Packs that are gone, as far as this client's builds have met with it. */
+void far_lost_read(struct far_place *p);
+void far_lost_keep(const struct far_place *p, const struct str *keys, uint32_t count);
+/* What was of use and not said yet. [any] */
+uint32_t far_used_read(const struct far_place *p, struct arena *a, struct segment_use **out);
+bool far_used_drop(const struct far_place *p, const struct segment_use *uses, uint32_t count);
+/* Says it in a segment that is published anyway; far_used_drop what was told once that is there. */
+uint32_t far_used_say(struct far_pusher *x, struct segment_draft *d, struct arena *a,
+                      struct segment_use **told);
 /* The roots of a record: outputs, then the log if there is one. */
 uint32_t far_root_count(const struct record *r);
 const struct ref *far_root(const struct record *r, uint32_t i);

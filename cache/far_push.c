@@ -209,7 +209,8 @@ static void learn_older(struct far_pusher *x, const struct record *r, uint32_t i
     if (i < r->output_count
         && (r->outputs[i].ref.kind == REF_LIST || r->outputs[i].ref.kind == REF_TREE)
         && r->outputs[i].ref.size >= (r->outputs[i].ref.kind == REF_TREE ? 0 : LEARN_BYTES)
-        && older_place(&x->view.manifest.view, &r->outputs[i], r->hint, a, &older)) {
+        && older_place(&x->view.manifest.view, &r->outputs[i], r->hint, a, &older)
+        && !far_place_has_lost(x->view.place, &older)) {
         store_learn(&x->store, &older);
     }
 }
@@ -223,7 +224,7 @@ static enum copied add_result(struct pushing *p, const struct far_hit *hit,
     struct pack_place *places = ARENA_ARRAY(&p->arena, struct pack_place, count + 1);
     for (uint32_t i = 0; i < count; i++) {
         const struct ref *root = far_root(r, i);
-        if (view_find_sound_place(&x->view.manifest.view, root, &p->arena, &places[i])) {
+        if (far_find_place(x->view.place, &x->view.manifest.view, root, &p->arena, &places[i])) {
             continue;
         }
         learn_older(x, r, i, &p->arena);
@@ -264,7 +265,12 @@ static enum manifest_answer publish(struct pushing *p)
         }
     }
     far_put_rows(&draft, rows, p->results.n, &x->near->self);
+    struct segment_use *told;
+    uint32_t told_count = far_used_say(x, &draft, &p->arena, &told);
     enum manifest_answer answer = manifest_publish(m, &draft, p->notes);
+    if (answer == MANIFEST_DONE && told_count > 0) {
+        (void)!far_used_drop(x->view.place, told, told_count); /* else it is said twice */
+    }
     segment_draft_free(&draft);
     return answer;
 }
@@ -282,6 +288,34 @@ static void forget_condemned(struct far_pusher *x)
     }
 }
 
+/* Whether a result that is listed there has lost some of its bytes. */
+static bool has_lost_some(struct far_pusher *x, const struct record *r, struct arena *a)
+{
+    struct pack_place place;
+    bool lost = false;
+    for (uint32_t i = 0; i < far_root_count(r) && !lost; i++) {
+        lost = !far_find_place(x->view.place, &x->view.manifest.view, far_root(r, i), a, &place);
+    }
+    return lost;
+}
+
+/* … or is gone. */
+static bool forget_lost(struct far_pusher *x)
+{
+    struct arena scratch = {0};
+    struct str *keys;
+    uint32_t count = far_place_lost(x->view.place, 0, &scratch, &keys);
+    for (uint32_t i = 0; i < count; i++) {
+        struct pack_id id;
+        bool plain;
+        if (pack_key_parse(keys[i], &id, &plain)) {
+            store_forget(&x->store, &id);
+        }
+    }
+    arena_free(&scratch);
+    return count > 0;
+}
+
 /* What a pack under construction would have held is void. */
 static void forget_all(struct far_pusher *x)
 {
@@ -296,6 +330,7 @@ struct run {
     const struct digest *fingerprints;
     uint32_t count, next;
     int64_t until_boot_ns;
+    bool any_lost; /* packs there are known to be gone */
     struct far_pushed *out;
     struct diags *notes;
 };
@@ -336,7 +371,8 @@ static bool push_one(struct run *r, struct pushing *p, const struct digest *fing
     struct far_row row = {hit.row, hit.block, hit.writer, hit.made_ms, false};
     row.own = !hit.key && near->self.signs && trust_is_own(&near->self, rows[0].block);
     const uint8_t *key = row.own ? near->self.key.public.id : hit.key;
-    if (has_row(&x->view.manifest.view, hit.row, key, &p->arena)) {
+    if (has_row(&x->view.manifest.view, hit.row, key, &p->arena)
+        && !(r->any_lost && has_lost_some(x, &hit.record, &p->arena))) {
         r->out->known++;
         return true;
     }
@@ -409,12 +445,13 @@ void far_push(struct far *f, const struct digest *fingerprints, uint32_t count,
     struct diags own; /* the place tells in one line */
     diags_init(&own, &scratch);
     struct far_pusher *x = &f->pusher;
-    struct run r = {x, fingerprints, count, 0, until_boot_ns, out, &own};
+    struct run r = {x, fingerprints, count, 0, until_boot_ns, false, out, &own};
     bool ok = open_pusher(f, notes) && cache_look(x->near, &own)
               && far_view_sync(&x->view, MANIFEST_VIEW_MS, notes)
               && manifest_read_format(&x->view.manifest, true, &own);
     if (ok) {
         forget_condemned(x);
+        r.any_lost = forget_lost(x);
     }
     while (ok && r.next < r.count && !is_late(&r)) {
         ok = push_group(&r);

@@ -249,10 +249,11 @@ void remote_ask(struct task *t);   /* then look_again */
 bool remote_may_fetch(const struct task *t);
 void remote_fetch(struct task *t); /* the hit far_next; then t->got, or the next hit; look_again */
 const struct cache *remote_near(const struct building *b);
-struct workers *remote_workers(const struct building *b); /* once something was asked */
-uint32_t remote_jobs(const struct building *b);           /* so many steps at a time */
-void remote_forget(struct task *t);                       /* the task ends */
-void remote_stop(struct building *b);                     /* interrupted: nobody waits any more */
+struct workers *remote_workers(const struct building *b);     /* once something was asked */
+uint32_t remote_jobs(const struct building *b);               /* so many steps at a time */
+void remote_note_use(struct task *t, const struct record *r); /* it was restored from there */
+void remote_forget(struct task *t);                           /* the task ends */
+void remote_stop(struct building *b); /* interrupted: nobody waits any more */
 uint32_t remote_waiting(const struct building *b);
 /* Results that are in the local cache now. */
 void remote_give(struct building *b, const struct digest *fingerprints, uint32_t count);

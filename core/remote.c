@@ -19,6 +19,8 @@ enum { QUIET_MS = 5000 }; /* a remote that is silent for so long is not waited f
 #define PATIENCE_NS (30 * SECOND_NS) /* for all waits of a build that were in vain */
 #define ABANDON_NS (2 * SECOND_NS)
 #define PULSE_NS (SECOND_NS / 2)
+#define TIDY_NS (10 * SECOND_NS) /* for merging what many builds have left there */
+#define DAY_MS INT64_C(86400000)
 
 /* A question, and what came of it. Lives as long as a task or a fetch needs the answer. */
 struct remote_ask {
@@ -76,6 +78,8 @@ struct remote {
     int64_t waits_since_ns;     /* … of which the first began then */
     int64_t waited_ns;          /* in all, whether one or many waited */
     uint32_t asked;
+    VEC(struct digest) used; /* not noted yet */
+    bool gave;               /* something was pushed, or tried to be */
     uint32_t overdue; /* answers that nobody waits for any more: until they come, nobody asks */
     bool pushing, to_push, ending, closing;
     bool hurry; /* others wait for what is to be pushed */
@@ -560,6 +564,24 @@ static void pulse_begin(struct remote *r)
 
 /* ---- giving ---- */
 
+/* What was made today is kept long enough without a word. */
+void remote_note_use(struct task *t, const struct record *r)
+{
+    struct building *b = t->building;
+    int64_t age_ms = time_now_ns() / 1000000 - r->success_ms;
+    if (remote_may_give(b, graph_step(b->graph, t->step)) && age_ms >= DAY_MS)
+        *VEC_PUSH(b->arena, &b->remote->used) = t->fingerprint;
+}
+
+static void keep_used(struct remote *r)
+{
+    struct far_place *place = far_place_of(r->far);
+    uint32_t day = (uint32_t)(time_now_ns() / 1000000 / DAY_MS);
+    if (r->used.n > 0 && !far_place_is_unwritable(place))
+        (void)!far_used_add(place, r->used.at, r->used.n, day);
+    r->used.n = 0;
+}
+
 static void push_run(struct work *work)
 {
     struct push *p = (struct push *)work;
@@ -619,6 +641,8 @@ static void push_start(struct remote *r, int64_t until_boot_ns)
     diags_init(&p->notes, &p->arena);
     r->pushing = true;
     r->to_push = r->hurry = false;
+    r->gave = true;
+    keep_used(r);
     workers_submit(r->workers, &p->work);
 }
 
@@ -639,9 +663,39 @@ void remote_give(struct building *b, const struct digest *fingerprints, uint32_t
 /* Until pushing is over, or it is time. */
 static void wait_for_push(struct remote *r, int64_t until_boot_ns)
 {
+    int64_t began = time_boot_ns();
+    bool waits = r->pushing;
     while (r->pushing && time_boot_ns() < until_boot_ns && !r->building->interrupted
            && !is_quiet(r))
         loop_wait(r->building->loop, WAIT_MS);
+    r->waited_ns += waits ? time_boot_ns() - began : 0;
+}
+
+/* Merging, by chance; out of time, remote_close has it end at its next request. */
+struct tidy {
+    struct work work;
+    struct remote *remote;
+};
+
+static void tidy_run(struct work *work)
+{
+    far_compact(((struct tidy *)work)->remote->far, false);
+}
+
+static void tidy_done(struct work *work)
+{
+    struct tidy *t = (struct tidy *)work;
+    t->remote->pushing = false;
+    mem_free(t);
+}
+
+static void tidy_start(struct remote *r)
+{
+    struct tidy *t = mem_alloc(sizeof *t);
+    t->work = (struct work){.run = tidy_run, .done = tidy_done, .lane = LANE_PUSH};
+    t->remote = r;
+    r->pushing = true;
+    workers_submit(r->workers, &t->work);
 }
 
 static void finish(struct remote *r)
@@ -664,6 +718,12 @@ static void finish(struct remote *r)
                      STR("not all results are in the remote cache yet: the next build here, or "
                          "'pawl cache push', goes on"));
     lease_finish(b);
+    if (r->gave && !r->pushing && !b->interrupted) {
+        tidy_start(r);
+        int64_t bound = time_boot_ns() + TIDY_NS;
+        wait_for_push(r, bound < until ? bound : until);
+    }
+    keep_used(r);
 }
 
 void remote_finish(struct building *b)
@@ -671,10 +731,7 @@ void remote_finish(struct building *b)
     struct remote *r = b->remote;
     if (!r || !r->write)
         return;
-    int64_t began = time_boot_ns();
-    bool waits = r->pushing || r->to_push;
     finish(r);
-    r->waited_ns += waits ? time_boot_ns() - began : 0;
 }
 
 void remote_count(struct building *b)

@@ -608,6 +608,8 @@ void settle_restored(struct task *t, const struct record *r, int64_t restore_beg
         /* Its signature may yet be shared by a change within the clock's grain: hashed once more next time. */
         observe_put(b->observe, observe_add(b->observe, o->path), &seen, &sig, restore_began_ns);
     }
+    if (t->from_remote)
+        remote_note_use(t, r);
     struct record local = *r;
     fingerprint_to_record(&t->arena, &t->parts, false, &local);
     struct buf row;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* A far place in a folder, between two local caches: what one has pushed the other fetches, verified, or not at all. */
-#include "cache/far.h"
+#include "cache/far_inside.h"
 #include "tests/unit/cache/door.h"
 
 struct two {
@@ -319,6 +319,160 @@ static void look_brings_what_is_new_since(void **state)
     assert_int_equal(look(t, "x", &hits), 1);
 }
 
+/* Another machine's, whose own place knows nothing of what t->far_b met. */
+static bool third_can_fetch(struct two *t, const char *name)
+{
+    struct scene *c;
+    assert_int_equal(begin((void **)&c), 0);
+    struct two third = {.a = t->a, .b = c, .far_dir = t->far_dir};
+    third.far_b = open_far(t, c);
+    bool got = fetch(&third, name);
+    far_close(third.far_b);
+    void *state = c;
+    end(&state);
+    return got;
+}
+
+static void push_from_b(struct two *t, const char *name, uint32_t results)
+{
+    struct far_pushed pushed;
+    struct digest fp = fingerprint(name);
+    assert_true(cache_flush(t->b->cache, true, &t->b->notes));
+    far_push(t->far_b, &fp, 1, soon(), &pushed, &t->b->notes);
+    assert_true(pushed.whole);
+    assert_int_equal(pushed.results, results);
+}
+
+static void what_is_gone_is_put_anew_by_who_makes_it_again(void **state)
+{
+    struct two *t = *state;
+    struct far_hit *hits;
+    struct str large = noise(t->a, 3 << 20, 3);
+    store(t->a, "x", STR("x"), large);
+    push(t, "x", 1);
+    assert_true(file_remove(FILE_CWD, far_file(t, STR("p"))));
+    assert_false(fetch(t, "x"));
+    uint64_t gets = far_place_count(far_place_of(t->far_b)).gets;
+    assert_int_equal(look(t, "x", &hits), 0); /* nobody asks for it again … */
+    far_close(t->far_b);
+    t->far_b = open_far(t, t->b);
+    assert_int_equal(look(t, "x", &hits), 0); /* … nor in the next build */
+    assert_true(far_place_count(far_place_of(t->far_b)).gets < gets);
+    store(t->b, "x", STR("x"), large);
+    push_from_b(t, "x", 1);
+    assert_true(far_place_count(far_place_of(t->far_b)).sent > 3 << 20);
+    assert_true(third_can_fetch(t, "x"));
+}
+
+static void what_is_gone_is_put_anew_by_who_has_it(void **state)
+{
+    struct two *t = *state;
+    store(t->a, "x", STR("x"), STR("hello\n"));
+    push(t, "x", 1);
+    assert_true(fetch(t, "x"));
+    push_from_b(t, "x", 0);
+    struct str pack = far_file(t, STR("p"));
+    assert_true(file_remove(FILE_CWD, pack));
+    far_place_lose(far_place_of(t->far_b), str_tail(pack, t->far_dir.n + 1));
+    push_from_b(t, "x", 1);
+    push_from_b(t, "x", 0);
+    assert_true(third_can_fetch(t, "x"));
+}
+
+static uint32_t used_day(struct two *t, const char *name)
+{
+    struct far_hit *hits;
+    struct digest fp = fingerprint(name);
+    far_close(t->far_b);
+    t->far_b = open_far(t, t->b);
+    (void)look(t, name, &hits);
+    return view_used_day(&t->far_b->view.manifest.view, fp.b);
+}
+
+static void use_is_said_with_the_next_segment(void **state)
+{
+    struct two *t = *state;
+    struct digest used[2] = {fingerprint("x"), fingerprint("x")};
+    struct far_place *p = far_place_of(t->far_a);
+    uint32_t today = (uint32_t)(time_now_ns() / INT64_C(86400000000000));
+    store(t->a, "x", STR("x"), STR("hello\n"));
+    push(t, "x", 1);
+    assert_true(far_used_add(p, used, 2, today - 1));
+    assert_true(far_used_add(p, used, 1, today + 7)); /* a clock that is ahead */
+    uint64_t puts = far_place_count(p).puts;
+    push(t, "x", 0);
+    assert_int_equal(far_place_count(p).puts, puts); /* no request of its own */
+    assert_int_equal(used_day(t, "x"), 0);
+    store(t->a, "y", STR("y"), STR("and more\n"));
+    push(t, "y", 1);
+    assert_int_equal(far_place_count(p).puts, puts + 2); /* a pack and a segment */
+    uint32_t said = used_day(t, "x");
+    assert_true(said == today || said == today + 1); /* midnight may pass */
+    assert_int_equal(used_day(t, "y"), 0);
+    struct segment_use *left;
+    assert_int_equal(far_used_read(p, &t->a->arena, &left), 0);
+    /* Once a day: it is known by now. */
+    assert_true(far_used_add(p, used, 1, said));
+    store(t->a, "z", STR("z"), STR("and so on\n"));
+    push(t, "z", 1);
+    struct view *v = &t->far_a->pusher.view.manifest.view;
+    uint32_t uses = 0;
+    for (uint32_t i = 0; i < v->count; i++) {
+        uses += v->segments[i]->segment.uses.n;
+    }
+    assert_int_equal(uses, 1);
+    assert_int_equal(far_used_read(p, &t->a->arena, &left), 0);
+}
+
+static void store_old(struct two *t, const char *name)
+{
+    write_file(t->a, str_from(name), str_from(name));
+    struct record r = record_of(t->a, name, str_from(name));
+    uint64_t sequence;
+    r.success_ms -= 40 * INT64_C(86400000);
+    assert_true(cache_store(t->a->cache, &r, t->a->root, STR(""), &sequence, &t->a->notes));
+    push(t, name, 1);
+}
+
+static void what_was_of_use_is_kept(void **state)
+{
+    struct two *t = *state;
+    struct digest used = fingerprint("x");
+    struct cache_gc_options o = {.dry_run = true};
+    struct cache_gc_report r;
+    store_old(t, "x");
+    store_old(t, "y");
+    assert_true(far_gc(t->far_b, &o, &r, &t->b->notes));
+    assert_int_equal(r.records_before, 2);
+    assert_int_equal(r.records_after, 0);
+    uint32_t today = (uint32_t)(time_now_ns() / INT64_C(86400000000000));
+    assert_true(far_used_add(far_place_of(t->far_a), &used, 1, today));
+    store(t->a, "z", STR("z"), STR("new\n"));
+    push(t, "z", 1);
+    assert_true(far_gc(t->far_b, &o, &r, &t->b->notes));
+    assert_int_equal(r.records_before, 3);
+    assert_int_equal(r.records_after, 2);
+}
+
+static void merging_leaves_what_is_young(void **state)
+{
+    struct two *t = *state;
+    store(t->a, "x", STR("x"), STR("hello\n"));
+    far_compact(t->far_a, true); /* nothing was pushed: not even asked */
+    assert_int_equal(far_place_count(far_place_of(t->far_a)).lists, 0);
+    push(t, "x", 1);
+    struct far_count before = far_place_count(far_place_of(t->far_a));
+    far_compact(t->far_a, true);
+    struct far_count after = far_place_count(far_place_of(t->far_a));
+    assert_int_equal(before.puts, after.puts);
+    assert_int_equal(after.drops, 0);
+    assert_true(fetch(t, "x"));
+    store(t->a, "y", STR("y"), STR("and on it goes\n"));
+    push(t, "y", 1);
+    far_look(t->far_b, &t->b->notes);
+    assert_true(fetch(t, "y"));
+}
+
 static void queue_keeps_what_is_not_dropped(void **state)
 {
     struct two *t = *state;
@@ -353,6 +507,11 @@ int main(void)
         TEST(older_result_says_how_long_it_takes),
         TEST(look_brings_what_is_new_since),
         TEST(queue_keeps_what_is_not_dropped),
+        TEST(what_is_gone_is_put_anew_by_who_makes_it_again),
+        TEST(what_is_gone_is_put_anew_by_who_has_it),
+        TEST(use_is_said_with_the_next_segment),
+        TEST(what_was_of_use_is_kept),
+        TEST(merging_leaves_what_is_young),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -6,6 +6,7 @@
 #include "cache/group.h"
 #include "tests/unit/cache/depot_mem.c"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -442,16 +443,8 @@ static void stale_leases_go(void **state)
 static bool merge(struct scene *s, struct client *c, bool all)
 {
     struct manifest *m = &c->manifest;
-    struct needed needed;
-    struct stock stock;
-    if (!manifest_sync(m, true, &s->notes) || !stock_read(&stock, m, &s->notes)) {
-        return false;
-    }
-    needed_init(&needed, &m->view, manifest_now_ms(m), m->keep_ms);
-    bool ok = compact_run(m, &needed, &stock, all ? COMPACT_ALL : COMPACT_SMALL_ONES, &s->notes);
-    needed_free(&needed);
-    stock_free(&stock);
-    return ok;
+    return manifest_sync(m, true, &s->notes)
+           && compact_held(m, all ? COMPACT_ALL : COMPACT_SMALL_ONES, &s->notes);
 }
 
 static void segments_become_one_and_nothing_is_lost(void **state)
@@ -535,6 +528,71 @@ static void condemnation_is_forgotten_when_nothing_can_name_its_pack(void **stat
     }
     assert_int_equal(mem_count(&s->place, STR("p/")), 0);
     assert_int_equal(mem_count(&s->place, STR("m/")), 0);
+}
+
+static void put_many(struct scene *s, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "many-%u", i);
+        put_result(s, &s->one, name, 100);
+    }
+}
+
+static void one_end_of_sixteen_merges_many(void **state)
+{
+    struct scene *s = *state;
+    struct manifest *m = &s->two.manifest;
+    put_many(s, COMPACT_MANY);
+    mem_pass(&s->place, 11 * MINUTE_MS);
+    assert_true(manifest_sync(m, true, &s->notes));
+    for (int i = 0; i < 1000; i++) {
+        assert_false(compact_is_due(m)); /* not enough of them */
+    }
+    put_result(s, &s->one, "one more", 100);
+    assert_true(manifest_sync(m, true, &s->notes));
+    for (int i = 0; i < 1000; i++) {
+        assert_false(compact_is_due(m)); /* it is too young */
+    }
+    mem_pass(&s->place, 11 * MINUTE_MS);
+    assert_true(manifest_sync(m, true, &s->notes));
+    uint32_t due = 0;
+    for (int i = 0; i < 1600; i++) {
+        due += compact_is_due(m);
+    }
+    assert_true(due > 50 && due < 200);
+    assert_true(compact_held(m, COMPACT_SMALL_ONES, &s->notes));
+    assert_int_equal(mem_count(&s->place, STR("m/")), 1);
+    assert_false(compact_is_due(m));
+    assert_true(readable(s, "many-0", 100) && readable(s, "one more", 100));
+}
+
+/* Its time is up in the middle of the drops. */
+static void die_at_the_fortieth_drop(void *context, struct mem_handle *h, enum mem_op op,
+                                     struct str key)
+{
+    int *left = context;
+    (void)key;
+    h->dead |= op == MEM_DROP && --*left < 0;
+}
+
+static void merging_that_was_cut_short_is_gone_on_with(void **state)
+{
+    struct scene *s = *state;
+    int left = 40;
+    put_many(s, 100);
+    mem_pass(&s->place, 11 * MINUTE_MS);
+    assert_true(manifest_sync(&s->two.manifest, true, &s->notes));
+    s->two.handle.before = die_at_the_fortieth_drop;
+    s->two.handle.context = &left;
+    (void)compact_held(&s->two.manifest, COMPACT_SMALL_ONES, &s->notes);
+    assert_int_equal(mem_count(&s->place, STR("m/")), 61);
+    assert_true(readable(s, "many-0", 100) && readable(s, "many-99", 100));
+    mem_pass(&s->place, 11 * MINUTE_MS);
+    assert_true(manifest_sync(&s->one.manifest, true, &s->notes));
+    assert_true(compact_held(&s->one.manifest, COMPACT_SMALL_ONES, &s->notes));
+    assert_int_equal(mem_count(&s->place, STR("m/")), 1);
+    assert_true(readable(s, "many-0", 100) && readable(s, "many-99", 100));
 }
 
 static void compactor_that_slept_drops_nothing(void **state)
@@ -624,6 +682,8 @@ int main(void)
         CASE(old_records_leave_their_leaf),
         CASE(condemnation_is_inherited_with_its_time),
         CASE(condemnation_is_forgotten_when_nothing_can_name_its_pack),
+        CASE(one_end_of_sixteen_merges_many),
+        CASE(merging_that_was_cut_short_is_gone_on_with),
         CASE(compactor_that_slept_drops_nothing),
         CASE(heir_that_took_too_long_leaves_its_inputs),
         CASE(death_between_heir_and_drops_leaves_all_twice),
