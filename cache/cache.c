@@ -94,6 +94,7 @@ struct cache *cache_open(const struct cache_options *options, struct diags *note
     take_trust(c, options);
     c->depot = depot;
     c->folder = depot ? depot_dir_fd(depot) : -1;
+    c->frames = frame_pool_open();
     table_init(&c->standing, &c->arena);
     table_init(&c->used, &c->arena);
     note_writer(c);
@@ -146,6 +147,7 @@ void cache_close(struct cache *c, struct diags *notes)
     manifest_free(&c->manifest);
     depot_close(c->depot);
     trust_self_wipe(&c->self);
+    frame_pool_close(c->frames);
     arena_free(&c->arena);
     mem_free(c);
 }
@@ -372,14 +374,14 @@ uint32_t cache_lookup(struct cache *c, struct arena *a, const struct digest *fin
 bool cache_restore(const struct cache *c, const struct cache_hit *hit, int root,
                    struct diags *notes)
 {
-    const struct fetch fetch = {c->depot, c->folder};
+    const struct fetch fetch = {c->depot, c->folder, c->frames};
     return fetch_outputs(&fetch, &hit->record, hit->places, root, notes);
 }
 
 bool cache_read(const struct cache *c, const struct cache_hit *hit, const struct ref *ref,
                 size_t limit, struct buf *out, struct diags *notes)
 {
-    const struct fetch fetch = {c->depot, c->folder};
+    const struct fetch fetch = {c->depot, c->folder, c->frames};
     size_t own = out->limit;
     size_t most = out->n + limit;
     out->limit = own && own < most ? own : most;

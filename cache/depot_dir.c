@@ -30,6 +30,7 @@ struct depot_dir {
     struct depot depot;
     int fd;
     bool writable;
+    bool hasty;          /* packs are not synced */
     struct stamp opened; /* never changes after open: get reads it on any thread */
     struct stamp latest; /* the lane's */
 };
@@ -281,7 +282,8 @@ static enum depot_answer dir_put(struct depot *base, struct str key,
     if (ok) {
         file_kill_point();
     }
-    ok = ok && fdatasync(t.fd) == 0 && give_name(d, &t, name, if_absent);
+    bool sync = !d->hasty || !str_starts(key, STR("p/"));
+    ok = ok && (!sync || fdatasync(t.fd) == 0) && give_name(d, &t, name, if_absent);
     int error = ok ? 0 : errno;
     if (ok && fstat(t.fd, &st) == 0) {
         d->latest = (struct stamp){ctime_ms(&st), time_boot_ns()};
@@ -292,7 +294,7 @@ static enum depot_answer dir_put(struct depot *base, struct str key,
     } else {
         tmp_drop(d, &t);
     }
-    if (ok && !sync_folder_of(d, key)) {
+    if (ok && sync && !sync_folder_of(d, key)) {
         reply->error = errno;
         return DEPOT_LATER; /* it is there, but may not outlive a power cut */
     }
@@ -437,6 +439,11 @@ struct depot *depot_dir_open(struct str dir, bool writable, struct diags *notes)
     clock_ask(d);
     d->opened = d->latest;
     return &d->depot;
+}
+
+void depot_dir_trust_memory(struct depot *d)
+{
+    ((struct depot_dir *)d)->hasty = true;
 }
 
 int depot_dir_fd(const struct depot *d)

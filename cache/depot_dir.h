@@ -7,6 +7,9 @@
 
 /* Makes the folder with mode 0700 if it is absent and writable is set. NULL with a warning in notes. */
 struct depot *depot_dir_open(struct str dir, bool writable, struct diags *notes);
+/* From now on packs are written without waiting for the disk: for copies of what lies elsewhere too. After a power cut
+ * they may be garbled, which readers see by their digests; segments are synced as ever. */
+void depot_dir_trust_memory(struct depot *d);
 /* The folder's descriptor, borrowed: for opening files in it by key. [any] */
 int depot_dir_fd(const struct depot *d);
 /* Changes when a key comes or goes right below this folder ("m"); 0: cannot tell. Two changes within a

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Fetching: ranges into a spool, each object verified and copied as it lies into packs of the local cache, then one
  * segment for all results that are whole. A root that fails in one place is tried in the next. */
+#include "cache/depot_dir.h"
 #include "cache/far_inside.h"
 #include "cache/far_spool.h"
 #include "cache/place.h"
@@ -8,6 +9,7 @@
 #include "core/base/workers.h"
 
 #include <errno.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -63,6 +65,9 @@ static bool open_fetcher(struct far *f, struct diags *notes)
     x->pool = x->depot ? workers_open(FETCH_THREADS) : NULL;
     struct cache *near = x->pool ? far_open_near(f, false, notes) : NULL;
     x->near = near;
+    if (near) {
+        depot_dir_trust_memory(near->depot);
+    }
     return near != NULL;
 }
 
@@ -81,12 +86,15 @@ static struct root *root_of(struct fetching *x, const struct ref *ref, bool *is_
     return &x->roots.at[number];
 }
 
+/* Where it lies here already, whole: what cannot be read here is fetched anew. */
 static bool find_near(struct fetching *x, struct root *root)
 {
     struct pack_place *places;
+    const struct fetch from = {x->near->depot, x->near->folder, x->near->frames};
     uint32_t count = cache_find_places(x->near, &root->ref, &x->arena, &places);
     for (uint32_t i = 0; i < count; i++) {
-        if (!view_place_is_condemned(&x->near->manifest.view, &places[i])) {
+        if (!view_place_is_condemned(&x->near->manifest.view, &places[i])
+            && fetch_check(&from, &places[i]) == FETCH_DONE) {
             root->here = places[i];
             return true;
         }
@@ -145,7 +153,7 @@ static void copy_root(struct fetching *x, struct root *root, const struct pack_p
 {
     struct copying c = {.x = x, .runs = {.arena = &x->arena}};
     const struct place_tee tee = {keep_object, NULL, &c};
-    const struct fetch from = {far_spool_depot(x->spool), -1};
+    const struct fetch from = {far_spool_depot(x->spool), -1, x->near->frames};
     if (fetch_pass(&from, place, &tee) == FETCH_DONE) {
         root->here = (struct pack_place){root->ref, c.runs.at, c.runs.n};
         root->state = ROOT_HERE;
@@ -163,22 +171,47 @@ static uint64_t place_bytes(const struct pack_place *p)
     return n;
 }
 
+struct wanted_root {
+    struct root *root;
+    const struct pack_place *place;
+};
+
 struct batch {
-    VEC(struct pack_run) runs;
-    VEC(uint32_t) roots;
+    VEC(struct wanted_root) roots;
     uint64_t bytes;
 };
 
-static void run_batch(struct fetching *x, struct batch *b, uint32_t round)
+/* As they lie there, so that what comes first can be copied while the rest is on its way. */
+static int by_position(const void *x, const void *y)
+{
+    const struct pack_place *a = ((const struct wanted_root *)x)->place;
+    const struct pack_place *b = ((const struct wanted_root *)y)->place;
+    if (!a->run_count || !b->run_count) {
+        return (a->run_count > 0) - (b->run_count > 0);
+    }
+    int c = memcmp(a->runs[0].pack.b, b->runs[0].pack.b, sizeof a->runs[0].pack.b);
+    return c ? c
+             : (a->runs[0].offset > b->runs[0].offset) - (a->runs[0].offset < b->runs[0].offset);
+}
+
+static void run_batch(struct fetching *x, struct batch *b)
 {
     const struct far_fetcher *o = &x->f->fetcher;
     const struct far_spool_source from = {o->depot, o->pool, x->until_boot_ns};
-    far_spool_fill(x->spool, &from, b->runs.at, b->runs.n);
+    VEC(struct pack_run) runs = {0};
+    qsort(b->roots.at, b->roots.n, sizeof *b->roots.at, by_position);
     for (uint32_t i = 0; i < b->roots.n; i++) {
-        struct root *root = &x->roots.at[b->roots.at[i]];
-        copy_root(x, root, place_number(root, round));
+        const struct pack_place *place = b->roots.at[i].place;
+        for (uint32_t k = 0; k < place->run_count; k++) {
+            *VEC_PUSH(&x->arena, &runs) = place->runs[k];
+        }
     }
-    b->runs.n = b->roots.n = 0;
+    far_spool_fill(x->spool, &from, runs.at, runs.n);
+    for (uint32_t i = 0; i < b->roots.n; i++) {
+        copy_root(x, b->roots.at[i].root, b->roots.at[i].place);
+    }
+    far_spool_empty(x->spool);
+    b->roots.n = 0;
     b->bytes = 0;
 }
 
@@ -197,16 +230,13 @@ static bool run_round(struct fetching *x, uint32_t round)
         }
         any = true;
         if (b.roots.n > 0 && b.bytes + bytes > BATCH_BYTES) {
-            run_batch(x, &b, round);
+            run_batch(x, &b);
         }
-        for (uint32_t k = 0; k < place->run_count; k++) {
-            *VEC_PUSH(&x->arena, &b.runs) = place->runs[k];
-        }
-        *VEC_PUSH(&x->arena, &b.roots) = i;
+        *VEC_PUSH(&x->arena, &b.roots) = (struct wanted_root){root, place};
         b.bytes += bytes;
     }
     if (b.roots.n > 0) {
-        run_batch(x, &b, round);
+        run_batch(x, &b);
     }
     return any && time_boot_ns() < x->until_boot_ns;
 }

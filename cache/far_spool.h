@@ -12,7 +12,8 @@ struct far_spool; /* begins with a struct depot */
 /* dir: a folder to make the file in. NULL with errno. */
 struct far_spool *far_spool_open(int dir);
 void far_spool_close(struct far_spool *s);
-/* Fetches what the runs name, in place of what was there before; stops at until. What cannot be had is absent. */
+/* Begins to fetch what the runs name, in place of what was there before; stops at until. Who reads waits for what is on
+ * its way. What cannot be had is absent. */
 struct far_spool_source {
     struct depot *depot;
     struct workers *pool;
@@ -20,4 +21,6 @@ struct far_spool_source {
 };
 void far_spool_fill(struct far_spool *s, const struct far_spool_source *from,
                     const struct pack_run *runs, uint32_t count);
+/* Asks for no more; depot and pool are free again. */
+void far_spool_empty(struct far_spool *s);
 struct depot *far_spool_depot(struct far_spool *s);

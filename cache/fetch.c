@@ -277,10 +277,12 @@ static void fetching_init(struct fetching *x, const struct fetch *f, const struc
 {
     *x = (struct fetching){.f = f, .answer = FETCH_DONE};
     place_reader_init(&x->reader, f->depot, place);
+    x->reader.decoder = frame_pool_take(f->frames);
 }
 
 static enum fetch_answer fetching_end(struct fetching *x)
 {
+    frame_pool_give(x->f->frames, &x->reader.decoder);
     place_reader_free(&x->reader);
     arena_free(&x->arena);
     return x->answer;

@@ -13,10 +13,11 @@ enum {
     FETCH_ENTRIES_LIMIT = 10000000, /* files, links and folders of one output */
 };
 
-/* Where to read. folder: depot_dir_fd() of a local depot, else -1. */
+/* Where to read. folder: depot_dir_fd() of a local depot, else -1. frames: NULL, or decoders to use. */
 struct fetch {
     struct depot *depot;
     int folder;
+    struct frame_pool *frames;
 };
 
 /* Puts the record's outputs in place below root, all or none: each is made as a temporary sibling, verified,

@@ -4,10 +4,13 @@
 #include "cache/frame.h"
 
 #include "core/base/arena.h"
+#include "core/base/workers.h"
 
 #include <assert.h>
 #include <string.h>
 #include <zstd.h>
+
+enum { KEPT = 16 };
 
 void frame_encoder_init(struct frame_encoder *e)
 {
@@ -106,6 +109,55 @@ static ZSTD_DCtx *decoder_context(struct frame_decoder *d)
         d->context = c;
     }
     return d->context;
+}
+
+struct frame_pool {
+    struct guard *guard;
+    struct frame_decoder kept[KEPT];
+    uint32_t count;
+};
+
+struct frame_pool *frame_pool_open(void)
+{
+    struct frame_pool *p = mem_alloc(sizeof *p);
+    p->guard = guard_open();
+    return p;
+}
+
+void frame_pool_close(struct frame_pool *p)
+{
+    if (p) {
+        for (uint32_t i = 0; i < p->count; i++) {
+            frame_decoder_free(&p->kept[i]);
+        }
+        guard_close(p->guard);
+        mem_free(p);
+    }
+}
+
+struct frame_decoder frame_pool_take(struct frame_pool *p)
+{
+    struct frame_decoder d;
+    frame_decoder_init(&d);
+    if (p) {
+        guard_enter(p->guard);
+        d = p->count > 0 ? p->kept[--p->count] : d;
+        guard_leave(p->guard);
+    }
+    return d;
+}
+
+void frame_pool_give(struct frame_pool *p, struct frame_decoder *d)
+{
+    if (p && d->context) {
+        guard_enter(p->guard);
+        if (p->count < KEPT) {
+            p->kept[p->count++] = *d;
+            d->context = NULL;
+        }
+        guard_leave(p->guard);
+    }
+    frame_decoder_free(d);
 }
 
 bool frame_stated_size(struct str stored, uint64_t *raw_size)

@@ -41,6 +41,13 @@ void frame_decoder_free(struct frame_decoder *d);
 /* false: not exactly one frame of exactly raw_size bytes. out may hold rubbish then, never beyond raw_size. */
 bool frame_decode(struct frame_decoder *d, uint8_t encoding, struct str stored, void *out,
                   size_t raw_size);
+/* Decoders that are kept for the next one, since making one costs more than a small frame. [any] */
+struct frame_pool;
+struct frame_pool *frame_pool_open(void);
+void frame_pool_close(struct frame_pool *p); /* NULL is fine */
+/* One that nobody else has, and back. pool NULL: a new one. */
+struct frame_decoder frame_pool_take(struct frame_pool *p);
+void frame_pool_give(struct frame_pool *p, struct frame_decoder *d);
 /* The size that one zstd frame states: to be held against a cap before anything is reserved. false: it is
  * no frame or states none. */
 bool frame_stated_size(struct str stored, uint64_t *raw_size);

@@ -10,6 +10,7 @@ struct cache {
     struct cache_options options;
     struct depot *depot; /* NULL: there is no folder yet, and it may not be made */
     int folder;          /* borrowed from depot */
+    struct frame_pool *frames;
     struct manifest manifest;
     bool loaded;          /* the view was read once */
     bool unusable;        /* of another kind, or unreadable: all answers are no */

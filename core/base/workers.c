@@ -40,6 +40,15 @@ struct batch {
     uint32_t helpers; /* threads inside; guarded by the mutex */
 };
 
+/* All of it is guarded by the mutex. */
+struct ahead {
+    struct workers *workers;
+    void (*f)(void *context, uint32_t i);
+    void *context;
+    uint32_t count, next, running;
+    bool *done;
+};
+
 struct workers {
     pthread_mutex_t mutex;
     pthread_cond_t wake;     /* something to do, or closing */
@@ -49,6 +58,7 @@ struct workers {
         *last_turn; /* jobs in turn that are not delivered, by `behind`; the owner's */
     struct lane lanes[WORKERS_LANES];
     struct batch *batch;
+    struct ahead *ahead;
     bool closing;
     atomic_bool cancelled;
     int event_fd;
@@ -180,6 +190,19 @@ static void end_left(struct workers *w)
     after(context, left.first);
 }
 
+static void run_ahead(struct workers *w)
+{
+    struct ahead *a = w->ahead;
+    uint32_t i = a->next++;
+    a->running++;
+    pthread_mutex_unlock(&w->mutex);
+    a->f(a->context, i);
+    pthread_mutex_lock(&w->mutex);
+    a->running--;
+    a->done[i] = true;
+    pthread_cond_broadcast(&w->finished);
+}
+
 static void *worker(void *context)
 {
     struct workers *w = context;
@@ -188,6 +211,8 @@ static void *worker(void *context)
         struct work *job;
         if (batch_has_more(w->batch)) {
             help_with_batch(w);
+        } else if (w->ahead && w->ahead->next < w->ahead->count) {
+            run_ahead(w);
         } else if ((job = queue_take(&w->ready)) != NULL) {
             run_job(w, job);
         } else {
@@ -428,6 +453,47 @@ void workers_for_each(struct workers *w, uint32_t count, void (*f)(void *context
         pthread_cond_wait(&w->finished, &w->mutex);
     }
     pthread_mutex_unlock(&w->mutex);
+}
+
+struct ahead *ahead_begin(struct workers *w, uint32_t count, void (*f)(void *context, uint32_t i),
+                          void *context)
+{
+    struct ahead *a = mem_alloc(sizeof *a);
+    *a = (struct ahead){.workers = w, .f = f, .context = context, .count = count};
+    a->done = mem_alloc((count + 1) * sizeof *a->done);
+    pthread_mutex_lock(&w->mutex);
+    assert(!w->ahead);
+    w->ahead = a;
+    pthread_cond_broadcast(&w->wake);
+    pthread_mutex_unlock(&w->mutex);
+    return a;
+}
+
+void ahead_wait(struct ahead *a, uint32_t i)
+{
+    struct workers *w = a->workers;
+    pthread_mutex_lock(&w->mutex);
+    while (!a->done[i]) {
+        pthread_cond_wait(&w->finished, &w->mutex);
+    }
+    pthread_mutex_unlock(&w->mutex);
+}
+
+void ahead_end(struct ahead *a)
+{
+    if (!a) {
+        return;
+    }
+    struct workers *w = a->workers;
+    pthread_mutex_lock(&w->mutex);
+    a->next = a->count;
+    while (a->running > 0) {
+        pthread_cond_wait(&w->finished, &w->mutex);
+    }
+    w->ahead = NULL;
+    pthread_mutex_unlock(&w->mutex);
+    mem_free(a->done);
+    mem_free(a);
 }
 
 /* ---- guard ---- */

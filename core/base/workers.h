@@ -44,6 +44,16 @@ void workers_wait(struct workers *w);
 void workers_for_each(struct workers *w, uint32_t count, void (*f)(void *context, uint32_t i),
                       void *context);
 
+/* The same for who goes on meanwhile: begun in the order of i by the pool's threads, taken in any. One at a time for a
+ * pool, and none of the other kinds of work beside it. */
+struct ahead;
+struct ahead *ahead_begin(struct workers *w, uint32_t count, void (*f)(void *context, uint32_t i),
+                          void *context);
+/* Until f(context, i) has returned. */
+void ahead_wait(struct ahead *a, uint32_t i);
+/* What has not begun is left out; waits for what is under way. NULL is fine. */
+void ahead_end(struct ahead *a);
+
 /* A lock for the few things that several workers share, such as a pool of connections: held for a few lines,
  * never across a wait. */
 struct guard;

@@ -4,8 +4,11 @@
 #include "core/cli/session.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <signal.h>
 #include <unistd.h>
+
+enum { LARGE_ROOM = 1 << 20 };
 
 static int dispatch(const struct opts *o)
 {
@@ -75,9 +78,18 @@ static void fill_standard_streams(void)
         close(fd);
 }
 
+/* Room that is asked for again and again is not given back in between; what is large is, each time. */
+static void set_memory(void)
+{
+    (void)mallopt(M_MMAP_THRESHOLD, LARGE_ROOM);
+    (void)mallopt(M_TRIM_THRESHOLD, 4 * LARGE_ROOM);
+    (void)mallopt(M_TOP_PAD, LARGE_ROOM);
+}
+
 int main(int argc, char **argv)
 {
     fill_standard_streams();
+    set_memory();
     struct arena arena = {0};
     struct diags diags;
     struct opts opts;

@@ -359,9 +359,58 @@ static void guard_wakes_who_waits_and_lets_others_in_meanwhile(void **state)
     guard_close(x.guard);
 }
 
+struct row {
+    uint32_t made[JOBS];
+};
+
+static void make_one(void *context, uint32_t i)
+{
+    ((struct row *)context)->made[i] = i + 1;
+}
+
+static void workers_make_ahead_what_is_taken_in_any_order(void **state)
+{
+    (void)state;
+    struct workers *w = workers_open(4);
+    static struct row row;
+    for (int round = 0; round < 20; round++) {
+        row = (struct row){0};
+        struct ahead *a = ahead_begin(w, JOBS, make_one, &row);
+        for (uint32_t i = 0; i < JOBS; i++) {
+            uint32_t n = (i * 7 + 400) % JOBS;
+            ahead_wait(a, n);
+            assert_int_equal(row.made[n], n + 1);
+        }
+        ahead_end(a);
+    }
+    ahead_end(NULL);
+    workers_close(w);
+}
+
+static void workers_leave_out_what_nobody_waits_for(void **state)
+{
+    (void)state;
+    struct workers *w = workers_open(2);
+    static struct row row;
+    struct ahead *a = ahead_begin(w, JOBS, make_one, &row);
+    ahead_wait(a, 0);
+    ahead_end(a);
+    uint32_t made = 0;
+    while (made < JOBS && row.made[made]) {
+        made++;
+    }
+    for (uint32_t i = made; i < JOBS; i++) {
+        assert_int_equal(row.made[i], 0); /* no gaps: begun in order, ended all */
+    }
+    ahead_end(ahead_begin(w, 0, make_one, &row));
+    workers_close(w);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(workers_make_ahead_what_is_taken_in_any_order),
+        cmocka_unit_test(workers_leave_out_what_nobody_waits_for),
         cmocka_unit_test(workers_each_job_comes_back_once),
         cmocka_unit_test(workers_jobs_in_turn_come_back_in_order),
         cmocka_unit_test(workers_a_long_job_lets_others_pass),

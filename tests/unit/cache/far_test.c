@@ -210,6 +210,18 @@ static void garbled_pack_is_a_miss(void **state)
     assert_int_equal(lookup(t->b, "x", &near), 0);
 }
 
+/* As after a power cut: packs that came from afar are not waited for. */
+static void copy_here_that_was_garbled_is_fetched_anew(void **state)
+{
+    struct two *t = *state;
+    store(t->a, "x", STR("x"), STR("hello\n"));
+    push(t, "x", 1);
+    assert_true(fetch(t, "x"));
+    flip_byte(t->b, only_file(t->b, STR("p")), 13);
+    assert_true(fetch(t, "x"));
+    expect_file(t->b, STR("x"), STR("hello\n"));
+}
+
 static void cut_and_absent_packs_are_misses(void **state)
 {
     struct two *t = *state;
@@ -498,6 +510,7 @@ int main(void)
         TEST(lookup_asks_once_and_then_knows),
         TEST(copy_that_was_garbled_is_fetched_again),
         TEST(garbled_pack_is_a_miss),
+        TEST(copy_here_that_was_garbled_is_fetched_anew),
         TEST(cut_and_absent_packs_are_misses),
         TEST(garbled_segment_is_no_result),
         TEST(too_late_is_a_miss),
