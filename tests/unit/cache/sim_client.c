@@ -458,6 +458,13 @@ static void act_push(struct session *s)
     must(far_queue_drop(far_place_of(s->far), prints, count), "the queue shrinks");
 }
 
+static bool is_as_made(struct session *s, uint32_t number, const struct record *r)
+{
+    return r->output_count == (self->results[number].second < 0 ? 1 : 2)
+           && str_eq(r->outputs[0].path, output_path(s, number, "a"))
+           && (r->output_count < 2 || str_eq(r->outputs[1].path, output_path(s, number, "b")));
+}
+
 static enum sim_said_kind restore(struct session *s, uint32_t number, const struct far_want *w)
 {
     const struct sim_result *result = &self->results[number];

@@ -18,7 +18,7 @@
 
 enum { HANG_MS = 120000, OPS_LIMIT = 20000, PLACES_TRIED = 4, PUT_LIMIT = 80 << 20 };
 #define VALID_MS (20 * SIM_MINUTE) /* of a signature and its transfer */
-#define MEMORY_LIMIT (UINT64_C(3) << 30)
+#define MEMORY_LIMIT (UINT64_C(1) << 30)
 
 uint64_t sim_roll(struct sim *s, uint64_t n)
 {
@@ -219,7 +219,7 @@ static void apply_put(struct sim *s, struct sim_client *c)
         return;
     }
     if (!s->folder && !c->quiet
-        && sim_roll(s, 80) == 0) { /* the answer is lost, and the put under way */
+        && sim_roll(s, 30) == 0) { /* the answer is lost, and the put under way */
         int64_t rest = VALID_MS - (s->place.now_ms - c->began_ms);
         add_late(s, c->key, bytes, false,
                  s->place.now_ms + (int64_t)sim_roll(s, (uint64_t)rest + 1));
@@ -229,7 +229,7 @@ static void apply_put(struct sim *s, struct sim_client *c)
     mem_put(&s->place, str_from(c->key), bytes);
     note_segment(s, bytes, c->key);
     c->answer.stored_ms = dated(s, s->place.now_ms);
-    if (!s->folder && !c->quiet && sim_roll(s, 100) == 0) { /* a repeated request comes twice */
+    if (!s->folder && !c->quiet && sim_roll(s, 40) == 0) { /* a repeated request comes twice */
         add_late(s, c->key, bytes, false, s->place.now_ms + (int64_t)sim_roll(s, 5 * SIM_MINUTE));
     }
 }
@@ -241,7 +241,7 @@ static void apply_drop(struct sim *s, struct sim_client *c)
         c->answer.answer = DEPOT_LATER;
         return;
     }
-    if (!c->quiet && sim_roll(s, 40) == 0 && !s->folder) {
+    if (!c->quiet && sim_roll(s, 25) == 0 && !s->folder) {
         bool pack = strncmp(c->key, "p/", 2) == 0;
         judge_drop(s, c->key);
         add_late(s, c->key, STR(""), true,
@@ -288,13 +288,26 @@ static void apply(struct sim *s, struct sim_client *c)
         return;
     }
     switch ((enum sim_op)c->ask.op) {
-    case SIM_GET: apply_get(s, c); break;
+    case SIM_GET:
+        apply_get(s, c);
+        if (s->hostile && !c->quiet && c->answer.answer == DEPOT_DONE) {
+            sim_lie_get(s, c);
+        }
+        break;
     case SIM_PUT: apply_put(s, c); break;
-    case SIM_PAGE: apply_page(s, c); break;
+    case SIM_PAGE:
+        apply_page(s, c);
+        if (s->hostile && !c->quiet) {
+            sim_lie_page(s, c);
+        }
+        break;
     case SIM_DROP: apply_drop(s, c); break;
     case SIM_LIST:
     case SIM_SAY:
     default: break;
+    }
+    if (s->hostile && !c->quiet) {
+        sim_lie_answer(s, c);
     }
     if (!c->quiet && sim_roll(s, 200) == 0) { /* done, and nobody hears of it */
         c->answer = (struct sim_answer){.answer = DEPOT_LATER};
@@ -557,7 +570,9 @@ bool sim_start(struct sim *s, int machine, struct sim_plan plan, bool quiet, boo
         return false;
     }
     memset(c, 0, sizeof *c);
-    memcpy(c->fetch, plan.fetch, plan.fetch_count * sizeof *c->fetch);
+    for (uint32_t i = 0; i < plan.fetch_count; i++) {
+        c->fetch[i] = plan.fetch[i];
+    }
     plan.fetch = c->fetch;
     const struct sim_machine *m = &s->machines[machine];
     struct sim_session session = {.socket = pair[1],
@@ -592,8 +607,8 @@ bool sim_start(struct sim *s, int machine, struct sim_plan plan, bool quiet, boo
         return false;
     }
     run_client(s, c);
-    if (c->pid && !quiet && sim_roll(s, 6) == 0) {
-        c->kill_in = 1 + (int)sim_roll(s, 60);
+    if (c->pid && !quiet && sim_roll(s, 4) == 0) {
+        c->kill_in = 1 + (int)sim_roll(s, sim_roll(s, 3) ? 24 : 80);
     }
     return true;
 }
@@ -685,7 +700,7 @@ uint64_t sim_standing_bytes(struct sim *s, int64_t overdue_ms)
 void sim_begin(struct sim *s, uint64_t seed, const char *dir, struct sim_clock *clock)
 {
     static const int64_t keeps[] = {2, 4, 30}, graces[] = {24, 24, 2, 6};
-    static const uint32_t stalls[] = {15, 40, 100}, sleeps[] = {60, 150, 500};
+    static const uint32_t stalls[] = {15, 40, 100}, sleeps[] = {60, 150, 500}, lies[] = {1, 3, 10};
     memset(s, 0, sizeof *s);
     s->name = s->seed = seed;
     s->dir = dir;
@@ -697,6 +712,7 @@ void sim_begin(struct sim *s, uint64_t seed, const char *dir, struct sim_clock *
     s->stall_in = stalls[sim_roll(s, 3)];
     s->sleep_in = sleeps[sim_roll(s, 3)];
     s->busy = sim_roll(s, 2) == 0;
+    s->lie_in = lies[sim_roll(s, 3)];
     s->rare = sim_roll(s, 3) == 0;
     int64_t keep_days = keeps[sim_roll(s, 3)], grace_hours = graces[sim_roll(s, 4)];
     s->keep_ms = keep_days * SIM_DAY;

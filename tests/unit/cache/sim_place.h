@@ -49,8 +49,10 @@ struct sim {
     const char *dir;
     bool folder, hostile, tell;
     int64_t keep_ms, grace_ms;
+    uint32_t lie_in;             /* one answer of so many is a lie, where it is hostile */
     uint32_t stall_in, sleep_in; /* one request of so many takes minutes, or up to a night */
     bool busy, rare;             /* clients come in quick succession; after that none for days */
+    bool stored;                 /* the last client that was started has something to push */
     struct mem_place place;
     struct sim_clock *clock; /* shared with the children */
     struct sim_machine machines[SIM_MACHINES + 8];
@@ -84,6 +86,11 @@ void sim_machine_new(struct sim *s, int machine);
 bool sim_start(struct sim *s, int machine, struct sim_plan plan, bool quiet, bool strict);
 /* A segment whose name is from days ahead, which condemns what is needed. */
 void sim_plant_future(struct sim *s);
+/* What a place that lies makes of its answers, and a segment of nonsense. */
+void sim_lie_get(struct sim *s, struct sim_client *c);
+void sim_lie_page(struct sim *s, struct sim_client *c);
+void sim_lie_answer(struct sim *s, struct sim_client *c);
+void sim_plant_nonsense(struct sim *s);
 /* The next thing that a client waits for happens. false: nobody waits. before_ms: nothing at or after that. */
 bool sim_step(struct sim *s, int64_t before_ms);
 void sim_pass_to(struct sim *s, int64_t ms);
