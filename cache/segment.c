@@ -183,6 +183,8 @@ static struct pack_run read_run(const struct segment *s, struct rd *in)
     uint64_t count = rd_varint(in);
     in->bad |= pack >= s->pack_count || run.offset > INT64_MAX || run.length > INT64_MAX
                || count > PACK_ENTRIES_LIMIT;
+    /* of a pack, not of a plain file: nothing lies beyond what a pack may hold */
+    in->bad |= count > 0 && (run.length > PACK_LIMIT || run.offset > PACK_LIMIT - run.length);
     if (!in->bad) {
         run.pack = segment_pack(s, (uint32_t)pack);
         run.count = (uint32_t)count;

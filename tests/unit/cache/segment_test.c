@@ -152,6 +152,35 @@ static void unknown_tags_are_skipped_or_refused(void **state)
     assert_int_equal(read_payload(beyond, sizeof beyond), SEGMENT_BAD);
 }
 
+static enum segment_answer read_run_of(uint64_t offset, uint64_t length, uint32_t count)
+{
+    struct pack_run run = {{{7}}, offset, length, count};
+    struct pack_place place = {{REF_LIST, 90, digest_n(1)}, &run, 1};
+    struct segment_draft d;
+    struct segment s;
+    struct buf bytes;
+    segment_draft_init(&d);
+    segment_draft_add_place(&d, &place);
+    write_draft(&d, &bytes);
+    enum segment_answer answer = segment_read(buf_str(&bytes), &s);
+    if (answer == SEGMENT_GOOD) {
+        segment_free(&s);
+    }
+    buf_free(&bytes);
+    segment_draft_free(&d);
+    return answer;
+}
+
+static void runs_beyond_the_largest_pack_are_refused(void **state)
+{
+    (void)state;
+    assert_int_equal(read_run_of(8, PACK_LIMIT - 8, 1), SEGMENT_GOOD);
+    assert_int_equal(read_run_of(9, PACK_LIMIT - 8, 1), SEGMENT_BAD);
+    assert_int_equal(read_run_of(UINT64_C(1) << 61, 100, 1), SEGMENT_BAD);
+    assert_int_equal(read_run_of(8, UINT64_C(1) << 61, 1), SEGMENT_BAD);
+    assert_int_equal(read_run_of(0, UINT64_C(1) << 40, 0), SEGMENT_GOOD); /* a plain file */
+}
+
 static void counts_beyond_the_bytes_are_refused(void **state)
 {
     (void)state;
@@ -242,6 +271,7 @@ int main(void)
         cmocka_unit_test(segment_comes_back),
         cmocka_unit_test(any_flipped_bit_is_noticed),
         cmocka_unit_test(unknown_tags_are_skipped_or_refused),
+        cmocka_unit_test(runs_beyond_the_largest_pack_are_refused),
         cmocka_unit_test(counts_beyond_the_bytes_are_refused),
         cmocka_unit_test(run_that_names_no_pack_is_refused),
         cmocka_unit_test(reduced_block_keeps_leaves_in_their_order),

@@ -108,7 +108,8 @@ void sim_lie_page(struct sim *s, struct sim_client *c)
 
 void sim_lie_answer(struct sim *s, struct sim_client *c)
 {
-    static const int64_t times[] = {0, 1, 1000, INT64_C(253402300799000), INT64_C(1500000000000), INT64_C(4000000000000)};
+    static const int64_t times[] = {
+        0, 1, 1000, INT64_C(253402300799000), INT64_C(1500000000000), INT64_C(4000000000000)};
     if (sim_roll(s, 30) == 0) {
         c->answer.now_ms = times[sim_roll(s, 6)];
     }
