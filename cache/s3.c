@@ -814,6 +814,7 @@ enum s3_end s3_list(struct s3 *s, const struct s3_query *query, struct arena *a,
     if (query->delimiter.n) {
         put_query(&o, "delimiter", query->delimiter);
     }
+    put_query(&o, "encoding-type", STR("url")); /* control characters garble XML */
     put_query(&o, "list-type", STR("2"));
     uint32_t limit = query->limit && query->limit < S3_LIST_LIMIT ? query->limit : S3_LIST_LIMIT;
     put_query(&o, "max-keys", str_printf(&o.arena, "%u", limit));

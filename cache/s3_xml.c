@@ -8,7 +8,7 @@
 #include <string.h>
 #include <time.h>
 
-enum { DEPTH_LIMIT = 8, PATH_BYTES = 160, TEXT_LIMIT = 8 << 10 };
+enum { DEPTH_LIMIT = 8, PATH_BYTES = 160, TEXT_LIMIT = 8 << 10, ESCAPED = 3 };
 
 /* What is being read. A document's functions get the path below the root, and the text of a leaf. */
 struct reading {
@@ -119,10 +119,10 @@ static bool read_document(struct reading *r, struct str text)
     return good;
 }
 
-/* A key as the depots have it: no NUL can come through XML, so only its length is in question. */
+/* A key as it stands there; how it is written is known at the end. */
 static struct str read_key(struct reading *r, struct str text)
 {
-    if (text.n > S3_KEY_LIMIT) {
+    if (text.n > ESCAPED * S3_KEY_LIMIT) {
         refuse(r);
         return STR_NONE;
     }
@@ -171,7 +171,8 @@ bool s3_xml_time_parse(struct str text, int64_t *ms)
 
 /* ---- a listing ---- */
 
-enum { SEEN_KEY = 1, SEEN_SIZE = 2, SEEN_TIME = 4, SEEN_TRUNCATED = 8 };
+enum { SEEN_KEY = 1, SEEN_SIZE = 2, SEEN_TIME = 4, SEEN_TRUNCATED = 8, SEEN_ENCODING = 16 };
+enum { SEEN_ONCE = SEEN_TRUNCATED | SEEN_ENCODING }; /* of the document, not of an entry */
 
 static void listing_begin(struct reading *r, struct str path)
 {
@@ -187,7 +188,7 @@ static void listing_begin(struct reading *r, struct str path)
         out->entries = arena_grow(r->arena, out->entries, &r->entry_cap, sizeof *out->entries);
     }
     out->entries[out->count] = (struct s3_entry){0};
-    r->seen &= SEEN_TRUNCATED;
+    r->seen &= SEEN_ONCE;
 }
 
 static void listing_end_entry(struct reading *r, struct str name, struct str text)
@@ -236,9 +237,53 @@ static void listing_end(struct reading *r, struct str path, struct str text)
     } else if (str_eq(path, STR("IsTruncated"))) {
         out->truncated = str_eq(text, STR("true"));
         r->seen |= out->truncated || str_eq(text, STR("false")) ? SEEN_TRUNCATED : 0;
+    } else if (str_eq(path, STR("EncodingType"))) {
+        r->seen |= str_eq(text, STR("url")) ? SEEN_ENCODING : 0;
     } else if (str_eq(path, STR("NextContinuationToken"))) {
         out->next = str_copy(r->arena, text);
     }
+}
+
+static int hex_value(char c)
+{
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+}
+
+/* As forms are written: %2F, and a plus for a blank. No NUL: it ends a key for others. */
+static bool decode_key(struct arena *a, struct str *key)
+{
+    char *to = arena_alloc(a, key->n + 1, 1);
+    size_t n = 0;
+    for (size_t i = 0; i < key->n; i++) {
+        char c = key->s[i] == '+' ? ' ' : key->s[i];
+        if (c == '%') {
+            bool whole = key->n - i > 2;
+            int high = whole ? hex_value(key->s[i + 1]) : -1;
+            int low = whole ? hex_value(key->s[i + 2]) : -1;
+            if (high < 0 || low < 0) {
+                return false;
+            }
+            c = (char)(high << 4 | low);
+            i += 2;
+        }
+        to[n++] = c;
+    }
+    *key = (struct str){to, n};
+    return memchr(to, 0, n) == NULL;
+}
+
+/* Keys as the depots have them: what no XML can hold (control characters) comes escaped, where the server knows how. */
+static bool decode_keys(const struct reading *r, struct s3_listing *out)
+{
+    bool good = true;
+    for (uint32_t i = 0; i < out->count + out->prefix_count && good; i++) {
+        struct str *key = i < out->count ? &out->entries[i].key : &out->prefixes[i - out->count];
+        good = (!(r->seen & SEEN_ENCODING) || decode_key(r->arena, key)) && key->n <= S3_KEY_LIMIT;
+    }
+    return good;
 }
 
 bool s3_xml_read_listing(struct arena *a, struct str text, struct s3_listing *out)
@@ -250,7 +295,7 @@ bool s3_xml_read_listing(struct arena *a, struct str text, struct s3_listing *ou
                         .end = listing_end,
                         .out = out};
     return read_document(&r, text) && (r.seen & SEEN_TRUNCATED)
-           && (!out->truncated || out->next.n > 0);
+           && (!out->truncated || out->next.n > 0) && decode_keys(&r, out);
 }
 
 /* ---- errors ---- */

@@ -152,7 +152,14 @@ static bool cache_put(struct eval *e, const struct keys *k, bool off, struct gra
         }
         out->flags |= GRAPH_STEP_ANY_PLATFORM;
     }
-    return cache_remote(e, k, &out->remote);
+    if (!cache_remote(e, k, &out->remote)) {
+        return false;
+    }
+    if ((out->flags & GRAPH_STEP_NO_LOCAL) && out->remote != GRAPH_REMOTE_OFF) {
+        out->remote = GRAPH_REMOTE_OFF; /* results come and go through the local cache */
+        out->flags |= k->present[CACHE_REMOTE] ? GRAPH_STEP_REMOTE_UNHEARD : 0;
+    }
+    return true;
 }
 
 static struct keys cache_keys(void)

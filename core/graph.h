@@ -117,6 +117,7 @@ enum {
     GRAPH_STEP_HAS_MEMORY = 32,
     GRAPH_STEP_HAS_UNTRACKED =
         64, /* command holds untracked(): command_tracked differs from command */
+    GRAPH_STEP_REMOTE_UNHEARD = 128, /* a remote policy was said, and cannot be: NO_LOCAL */
 };
 enum graph_remote {
     GRAPH_REMOTE_OFF,

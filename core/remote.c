@@ -144,6 +144,22 @@ static bool has_queue(struct remote *r)
     return file_sig_exists(&sig) && sig.size > 0;
 }
 
+/* Said once, whatever number of steps it holds for. */
+static void tell_unheard(struct building *b)
+{
+    for (uint32_t i = 0; i < b->graph->step_count; i++) {
+        const struct graph_step *s = &b->graph->steps[i];
+        if (s->flags & GRAPH_STEP_REMOTE_UNHEARD) {
+            build_notice(b, "remote-needs-local", true,
+                         str_printf(b->arena,
+                                    "'%.*s' says 'local = false': it goes without the remote "
+                                    "cache, whose results lie in the local one first",
+                                    STR_ARG(graph_text(b->graph, s->name))));
+            return;
+        }
+    }
+}
+
 void remote_open(struct building *b)
 {
     struct far_options o = {.near_dir = b->options->cache_dir,
@@ -172,6 +188,7 @@ void remote_open(struct building *b)
     b->remote = r;
     if (r->read && r->write)
         lease_open(b, far);
+    tell_unheard(b);
     r->to_push = r->write && has_queue(r);
 }
 
@@ -777,6 +794,8 @@ static void free_left(struct work *work)
         fetch_release((struct remote_fetch *)work);
     } else if (work->run == push_run) {
         arena_free(&((struct push *)work)->arena);
+        mem_free(work);
+    } else if (work->run == tidy_run) {
         mem_free(work);
     } /* else a lease's: they are freed together */
 }

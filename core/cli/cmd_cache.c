@@ -90,6 +90,14 @@ static int run(struct cache_session *s)
         diag_help(&s->diags, e, "'pawl cache --help' says more");
         return EXIT_WRONG;
     }
+    if (o->file.n || o->params.n) {
+        struct diag *e =
+            diag_error(&s->diags, "usage", SPAN_NONE,
+                       "'pawl cache %.*s' wants no Pipelinefile, and so no '--file' or '--param'",
+                       STR_ARG(what));
+        diag_help(&s->diags, e, "with '--remote' it does: that names the remote cache");
+        return EXIT_WRONG;
+    }
     return cache_session_open(s) ? action(s) : EXIT_FAILED;
 }
 

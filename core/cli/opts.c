@@ -78,7 +78,7 @@ struct option_row {
 };
 
 static const struct option_row options[] = {
-    {O_FILE, 'f', "file", "FILE", GRAPHS,
+    {O_FILE, 'f', "file", "FILE", GRAPHS | FOR(CACHE),
      "another Pipelinefile; paths are then relative to the current folder"},
     {O_DIR, 'C', "directory", "DIR", ALL, "go there first"},
     {O_JOBS, 'j', "jobs", "N", FOR(BUILD), "run up to N steps at once (one for each CPU)"},
@@ -87,7 +87,7 @@ static const struct option_row options[] = {
     {O_KEEP, 'k', "keep-going", "N", FOR(BUILD), "go on until N steps have failed; 0 for ever (1)"},
     {O_DRY, 'n', "dry-run", NULL, FOR(BUILD) | FOR(CLEAN) | FOR(CACHE),
      "only say what would be done"},
-    {O_PARAM, 'p', "param", "NAME=VALUE", GRAPHS, "give a parameter another value"},
+    {O_PARAM, 'p', "param", "NAME=VALUE", GRAPHS | FOR(CACHE), "give a parameter another value"},
     {O_VERBOSE, 'v', "verbose", NULL, ALL, "say more: commands, logs, steps that were up to date"},
     {O_QUIET, 'q', "quiet", NULL, FOR(BUILD) | FOR(RESTORE) | FOR(LIST) | FOR(CHECK) | FOR(CLEAN),
      "say nothing but what went wrong"},
@@ -450,7 +450,7 @@ static const char completion_begin[] =
     "    -f | --file | -C | --directory) ;;\n"
     "    --format) words=$'dot\\nmermaid\\njson\\nsvg' ;;\n"
     "    --progress) words=$'tty\\nplain\\nnone' ;;\n"
-    "    cache) words=$'ls\\ngc\\ncheck' ;;\n"
+    "    cache) words=$'ls\\ngc\\ncheck\\npush\\npull' ;;\n"
     "    completion) words=$'bash\\nzsh\\nfish' ;;\n";
 static const char completion_end[] =
     "    *)\n"

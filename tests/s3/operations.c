@@ -85,6 +85,27 @@ static void odd_keys_come_back(void **state)
     arena_free(&a);
 }
 
+/* No XML can hold them as they are. */
+static void control_characters_come_back(void **state)
+{
+    struct bucket *b = *state;
+    struct s3_reply reply;
+    struct arena a = {0};
+    struct s3_listing listing;
+    static const char *const KEYS[] = {"control/\x01\x1f", "control/a\nb\t", "control/plain"};
+    for (size_t i = 0; i < 3; i++) {
+        assert_int_equal(put(b, KEYS[i], "x", &reply), S3_DONE);
+    }
+    struct s3_query query = {.prefix = STR("control/")};
+    assert_int_equal(s3_list(b->s3, &query, &a, &listing, &reply), S3_DONE);
+    assert_int_equal(listing.count, 3);
+    for (uint32_t i = 0; i < 3; i++) {
+        assert_true(str_eq(listing.entries[i].key, str_from(KEYS[i])));
+        assert_int_equal(s3_delete(b->s3, listing.entries[i].key, &reply), S3_DONE);
+    }
+    arena_free(&a);
+}
+
 static void odd_keys_are_deleted_in_bulk(void **state)
 {
     struct bucket *b = *state;
@@ -371,6 +392,7 @@ int main(void)
 #define CASE(f) cmocka_unit_test_setup_teardown(f, begin, end)
     const struct CMUnitTest tests[] = {
         CASE(odd_keys_come_back),
+        CASE(control_characters_come_back),
         CASE(odd_keys_are_deleted_in_bulk),
         CASE(delimiter_gives_prefixes),
         CASE(head_tells_size_time_and_etag),

@@ -3,6 +3,7 @@
 #include "cache/s3_address.h"
 #include "cache/s3_xml.h"
 
+#include <stdio.h>
 #include <string.h>
 
 /* clang-format off */
@@ -45,6 +46,43 @@ static void listing_is_read(void **state)
     assert_true(l.truncated);
     assert_true(str_eq(l.next, STR("1&2")));
     assert_int_equal(l.prefix_count, 1);
+    arena_free(&a);
+}
+
+#define PLAIN_ENTRY(key)                                                                           \
+    "<Contents><Key>" key "</Key><LastModified>2026-11-22T14:03:05.123Z</LastModified>"            \
+    "<Size>42</Size></Contents>"
+
+static void escaped_keys_are_read(void **state)
+{
+    struct arena a = {0};
+    struct s3_listing l;
+    (void)state;
+    assert_true(listing_of(&a,
+                           HEAD ROOT "<IsTruncated>false</IsTruncated>" PLAIN_ENTRY(
+                               "m%2Fa%01%0a%2B+%25%C3%BC") "<CommonPrefixes><Prefix>p%2f</Prefix>"
+                                                           "</CommonPrefixes>"
+                                                           "<EncodingType>url</EncodingType>"
+                                                           "</ListBucketResult>",
+                           &l));
+    assert_true(str_eq(l.entries[0].key, STR("m/a\x01\n+ %\xc3\xbc")));
+    assert_true(str_eq(l.prefixes[0], STR("p/")));
+    /* Of a server that does not know how, a key is what it is. */
+    assert_true(listing_of(
+        &a,
+        HEAD ROOT "<IsTruncated>false</IsTruncated>" PLAIN_ENTRY("a%2Fb+c%") "</ListBucketResult>",
+        &l));
+    assert_true(str_eq(l.entries[0].key, STR("a%2Fb+c%")));
+    static const char *const BAD[] = {"a%", "a%2", "a%2x", "%00", "%zz"};
+    for (size_t i = 0; i < sizeof BAD / sizeof BAD[0]; i++) {
+        char text[600];
+        snprintf(text, sizeof text,
+                 HEAD ROOT "<EncodingType>url</EncodingType><IsTruncated>false</IsTruncated>"
+                           "<Contents><Key>%s</Key><Size>1</Size><LastModified>"
+                           "2026-11-22T14:03:05Z</LastModified></Contents></ListBucketResult>",
+                 BAD[i]);
+        assert_false(listing_of(&a, text, &l));
+    }
     arena_free(&a);
 }
 
@@ -286,6 +324,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(listing_is_read),
+        cmocka_unit_test(escaped_keys_are_read),
         cmocka_unit_test(listing_that_makes_no_sense_is_refused),
         cmocka_unit_test(counts_and_keys_are_bounded),
         cmocka_unit_test(each_cut_and_each_changed_byte_is_survived),
