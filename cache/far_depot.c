@@ -102,6 +102,14 @@ struct str far_place_folder(const struct far_place *p)
     return p->folder;
 }
 
+struct far_s3 *far_place_s3(struct far_place *p)
+{
+    guard_enter(p->guard);
+    struct far_s3 *s3 = p->s3;
+    guard_leave(p->guard);
+    return s3;
+}
+
 struct far_count far_place_count(struct far_place *p)
 {
     guard_enter(p->guard);

@@ -29,12 +29,15 @@ struct far_count {
 
 /* What all handles of one far place share. [any] */
 struct far_place;
+struct far_s3;
 /* NULL with a warning: not a place that this program knows. Asks nobody. */
 struct far_place *far_place_open(const struct far_options *o, struct diags *notes);
 void far_place_close(struct far_place *p);
 const struct far_options *far_place_options(const struct far_place *p);
 /* remote/<id> in the local cache, relative to it. */
 struct str far_place_folder(const struct far_place *p);
+/* NULL: not a bucket, or no handle was opened yet. */
+struct far_s3 *far_place_s3(struct far_place *p);
 struct far_count far_place_count(struct far_place *p);
 /* Nobody is asked any more. why: for people; NULL: they need not know. The first reason stays. */
 void far_place_give_up(struct far_place *p, const char *why);

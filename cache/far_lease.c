@@ -177,7 +177,7 @@ static enum ability probe(struct far_leases *x, bool *sure)
     return second == DEPOT_EXISTS ? ABLE : UNABLE;
 }
 
-static bool is_able(struct far_leases *x)
+bool far_leases_can(struct far_leases *x)
 {
     if (x->ability == UNKNOWN) {
         recall(x);
@@ -262,7 +262,7 @@ enum far_lease_answer far_lease_take(struct far_leases *x, struct far_lease *l, 
 {
     char prefix[LEASE_KEY];
     struct depot_reply reply;
-    if (!is_able(x)) {
+    if (!far_leases_can(x)) {
         return FAR_LEASE_NONE;
     }
     struct str below = prefix_of(&l->fingerprint, prefix);

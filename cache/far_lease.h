@@ -34,6 +34,8 @@ enum far_lease_answer {
 struct far_leases *far_leases_open(struct far_place *p, struct str host);
 /* The same over any depot, without a memory of what the place can do. */
 struct far_leases *far_leases_over(struct depot *d, struct str host, struct manifest_world world);
+/* Whether the place tells who was first. */
+bool far_leases_can(struct far_leases *x);
 void far_leases_close(struct far_leases *x); /* NULL is fine */
 
 /* One look, and if nobody holds it, it is ours. after: it was somebody's, and may have a result by now: a lease that

@@ -62,6 +62,7 @@ struct operation {
     struct arena *out_arena;
     struct s3_listing *listing;
     struct s3_deleted *deleted;
+    struct str *text;
 };
 
 static int64_t machine_ms(void)
@@ -409,7 +410,7 @@ static bool learn_clock(struct operation *o, const struct http_answer *answer,
                 || str_eq(error->code, STR("RequestExpired"))
                 || str_eq(error->code, STR("RequestInTheFuture"));
     bool silent = answer->status == 403 && error->code.n == 0;
-    if (o->clock_tried || answer->date_ms == 0 || !(said || silent)
+    if (o->s->settings.stiff || o->clock_tried || answer->date_ms == 0 || !(said || silent)
         || (off < skew_ms && off > -skew_ms)) {
         return false;
     }
@@ -514,6 +515,9 @@ static bool read_result(struct operation *o, struct str body)
 {
     if (o->listing) {
         return s3_xml_read_listing(o->out_arena, body, o->listing);
+    }
+    if (o->text) {
+        *o->text = str_copy(o->out_arena, body);
     }
     return !o->deleted || s3_xml_read_deleted(o->out_arena, body, o->deleted);
 }
@@ -824,5 +828,17 @@ enum s3_end s3_list(struct s3 *s, const struct s3_query *query, struct arena *a,
     if (query->after.n) {
         put_query(&o, "start-after", query->after);
     }
+    return operation_run(&o, deadline_of(s));
+}
+
+enum s3_end s3_ask(struct s3 *s, const char *what, struct arena *a, struct str *out,
+                   struct s3_reply *reply)
+{
+    struct operation o;
+    operation_begin(&o, s, "GET", STR(""), reply);
+    o.out_arena = a;
+    o.text = out;
+    *out = STR("");
+    put_query(&o, what, STR(""));
     return operation_run(&o, deadline_of(s));
 }

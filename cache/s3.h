@@ -21,6 +21,7 @@ struct s3_settings {
     struct s3_keys keys;
     int64_t
         ahead_ms; /* how far the server's clock is thought to be before this machine's; usually 0 */
+    bool stiff;   /* that is not corrected by what the server says */
     int64_t deadline_ms; /* of one operation with all its attempts; 0: 60 s */
     int64_t
         put_deadline_ms; /* of a put; 0: 5 min, which is the most that the cache's bounds allow */
@@ -90,6 +91,10 @@ struct s3_query {
 /* One answer's worth, in a. */
 enum s3_end s3_list(struct s3 *s, const struct s3_query *query, struct arena *a,
                     struct s3_listing *out, struct s3_reply *reply);
+
+/* What the bucket says of itself: what is "versioning", or "lifecycle" (ABSENT: there are no rules). In a. */
+enum s3_end s3_ask(struct s3 *s, const char *what, struct arena *a, struct str *out,
+                   struct s3_reply *reply);
 
 /* The machine's clock as far as the server corrected it, ms since 1970. */
 int64_t s3_now_ms(struct s3 *s);

@@ -325,6 +325,62 @@ bool s3_xml_read_error(struct arena *a, struct str text, struct s3_error *out)
     return read_document(&r, text);
 }
 
+static void versioning_end(struct reading *r, struct str path, struct str text)
+{
+    bool *enabled = r->out;
+    if (str_eq(path, STR("Status"))) {
+        *enabled = str_eq(text, STR("Enabled"));
+    }
+}
+
+bool s3_xml_read_versioning(struct arena *a, struct str text, bool *enabled)
+{
+    *enabled = false;
+    struct reading r = {
+        .arena = a, .root = "VersioningConfiguration", .end = versioning_end, .out = enabled};
+    return read_document(&r, text);
+}
+
+struct rules {
+    struct str ours, prefix; /* of the rule that is being read */
+    bool active, expires;
+    bool drops; /* some rule does */
+};
+
+static struct str path_last(struct str path)
+{
+    ptrdiff_t slash = str_rfind_char(path, '/');
+    return slash < 0 ? path : str_tail(path, (size_t)slash + 1);
+}
+
+static void rule_end(struct reading *r, struct str path, struct str text)
+{
+    struct rules *x = r->out;
+    struct str name = path_last(path);
+    if (str_eq(path, STR("Rule/Status"))) {
+        x->active = str_eq(text, STR("Enabled"));
+    } else if (str_eq(name, STR("Prefix"))) { /* below Filter, And, or plainly */
+        x->prefix = str_copy(r->arena, text);
+    } else if (str_eq(path, STR("Rule/Expiration/Days"))
+               || str_eq(path, STR("Rule/Expiration/Date"))) {
+        x->expires = true;
+    } else if (str_eq(path, STR("Rule"))) {
+        bool meets = str_starts(x->ours, x->prefix) || str_starts(x->prefix, x->ours);
+        x->drops |= x->active && x->expires && meets;
+        x->active = x->expires = false;
+        x->prefix = STR("");
+    }
+}
+
+bool s3_xml_read_lifecycle(struct arena *a, struct str text, struct str prefix, bool *drops)
+{
+    struct rules x = {.ours = prefix, .prefix = STR("")};
+    struct reading r = {.arena = a, .root = "LifecycleConfiguration", .end = rule_end, .out = &x};
+    bool ok = read_document(&r, text);
+    *drops = ok && x.drops;
+    return ok;
+}
+
 bool s3_xml_is_error(struct str text)
 {
     text = str_trim(text);

@@ -45,6 +45,10 @@ struct s3_deleted {
 bool s3_xml_read_listing(struct arena *a, struct str text, struct s3_listing *out);
 bool s3_xml_read_error(struct arena *a, struct str text, struct s3_error *out);
 bool s3_xml_read_deleted(struct arena *a, struct str text, struct s3_deleted *out);
+/* Whether the bucket keeps what is put over and dropped. */
+bool s3_xml_read_versioning(struct arena *a, struct str text, bool *enabled);
+/* Whether an active rule drops keys, as they are, that begin with prefix, or some of them. */
+bool s3_xml_read_lifecycle(struct arena *a, struct str text, struct str prefix, bool *drops);
 /* Whether it begins like an error document: such may come with status 200. */
 bool s3_xml_is_error(struct str text);
 /* The body of a bulk delete: quiet, keys escaped. */

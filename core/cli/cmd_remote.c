@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The remote cache by hand: push, pull; ls, gc and check of what lies there. */
 #include "cache/far.h"
+#include "cache/far_promises.h"
 #include "core/cli/cache_text.h"
 #include "core/cli/commands.h"
 #include "core/cli/session.h"
@@ -214,11 +215,32 @@ static int collect(struct remote_session *s)
     return EXIT_DONE;
 }
 
+static void put_promises(struct remote_session *s)
+{
+    struct far_promised promised;
+    far_ask_promises(s->far, &promised);
+    bool folder = str_starts(s->options.url, STR("file:"));
+    static const char *const words[] = {"unknown", "kept", "broken"};
+    static const char *const values[] = {"null", "true", "false"};
+    for (enum far_promise p = 0; p < FAR_PROMISES; p++) {
+        enum far_kept kept = promised.kept[p];
+        if (folder && kept == FAR_NOT_ASKED)
+            continue; /* a folder has no such thing */
+        const char *name = far_promise_name(p), *text = far_promise_text(p, kept);
+        if (s->session.opts->json)
+            buf_printf(&s->out, "{\"promise\":\"%s\",\"kept\":%s,\"text\":\"%s\"}\n", name,
+                       values[kept], text);
+        else
+            buf_printf(&s->out, "%-7s  %-10s  %s\n", words[kept], name, text);
+    }
+}
+
 static int check(struct remote_session *s)
 {
     struct cache_check_report r;
     bool sound = far_check(s->far, &r, &s->session.diags);
     cache_text_check(&s->out, &r, sound, s->session.opts->json);
+    put_promises(s);
     if (!s->session.opts->json)
         put_cost(s);
     return sound ? EXIT_DONE : EXIT_FAILED;

@@ -46,6 +46,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (s3_xml_read_deleted(&a, text, &deleted)) {
         must(deleted.failed_count <= S3_LIST_LIMIT);
     }
+    bool is;
+    (void)s3_xml_read_versioning(&a, text, &is);
+    if (!s3_xml_read_lifecycle(&a, text, STR("team/"), &is)) {
+        must(!is);
+    }
     (void)s3_xml_is_error(text);
     if (s3_xml_time_parse(text, &ms)) {
         must(ms >= 0);

@@ -3,6 +3,7 @@
 """A proxy with faults before a gateway: one port for each fault, so that a client chooses by endpoint, or one port whose
 fault is changed while clients use it (Storm). A fault is NAME[-NUMBER][@TIMES]: it befalls the first TIMES requests of
 each kind of request (method and path), or all. rate-N lets N thousand bytes a second pass, both ways together."""
+import calendar
 import re
 import socket
 import struct
@@ -18,7 +19,7 @@ FAULTS = ["none", "refuse", "close", "cut-0", "cut-0@1", "cut-20", "cut-400", "c
           "endless-head", "no-http", "moved-away", "moved-around", "no-date", "truncated-xml", "truncated-xml@1",
           "list-forever", "list-backwards", "wrong-range", "twice", "reset-20", "reset-5000", "endless-interim",
           "endless-moved", "garble-xml", "etag-none", "date-7200", "date--7200",
-          "condition-501", "condition-200"]
+          "condition-501", "condition-200", "old-200", "whole-200", "lag", "puts-403"]
 
 
 def read_message(stream):
@@ -41,6 +42,14 @@ def read_message(stream):
                 head = re.sub(rb"(?im)^transfer-encoding:.*\r\n", b"", head)
                 return head[:-2] + b"Content-Length: %d\r\n\r\n" % len(body), body
     return head, stream.read(int(fields.get(b"content-length", 0)))
+
+
+def is_old(head):
+    stamp = re.search(rb"(?im)^x-amz-date: *(\d{8}T\d{6})Z", head)
+    if not stamp:
+        return False
+    signed = calendar.timegm(time.strptime(stamp[1].decode(), "%Y%m%dT%H%M%S"))
+    return abs(time.time() - signed) > 900
 
 
 def with_length(head, n):
@@ -135,6 +144,16 @@ class Fault:
             return True
         if name == "condition" and re.search(rb"(?im)^if-none-match:", head):
             return self.conditional(client, head, body, number)
+        if self.name == "old-200" and is_old(head):
+            client.sendall(b"".join(answer(200, b"", b'ETag: "x"\r\n')))
+            return True
+        if self.name == "puts-403" and head.split(b" ")[0] in (b"PUT", b"POST", b"DELETE"):  # keys that may only read
+            client.sendall(b"".join(answer(403, b"<Error><Code>AccessDenied</Code></Error>")))
+            return True
+        if self.name == "whole-200":  # takes no notice of a range
+            got_head, got_body = self.forward(re.sub(rb"(?im)^range:.*?\r\n", b"", head), body)
+            client.sendall(got_head + got_body)
+            return True
         if name in ("close", "refuse", "stall", "status", "no", "moved", "endless") and self.name not in ("stall-body", "no-date"):
             return self.alone(client, head, number)
         got_head, got_body = self.forward(head, body)
@@ -239,6 +258,9 @@ class Fault:
             head = re.sub(rb"(?im)^date:.*?\r\n", b"Date: %s\r\n" % when.encode(), head)
         elif self.name == "no-date":
             head = re.sub(rb"(?im)^(date|last-modified):.*?\r\n", b"", head)
+        elif self.name == "lag" and listing:  # nothing new is listed yet
+            body = re.sub(rb"<Contents>.*</Contents>", b"", body, flags=re.S)
+            head = with_length(head, len(body))
         elif self.name == "truncated-xml" and listing:
             body = body[:len(body) * 2 // 3]
             head = with_length(head, len(body))

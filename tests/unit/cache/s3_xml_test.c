@@ -320,6 +320,67 @@ static void redirects_are_followed_within_what_the_server_is(void **state)
     assert_false(follows("http://gw.example", "", "//gw.example/k", "gw.example"));
 }
 
+static bool drops(struct arena *a, const char *rules)
+{
+    bool is = false;
+    struct str text =
+        str_printf(a, "<LifecycleConfiguration xmlns=\"x\">%s</LifecycleConfiguration>", rules);
+    assert_true(s3_xml_read_lifecycle(a, text, STR("team/cache/"), &is));
+    return is;
+}
+
+#define RULE(prefix, status, what)                                                                 \
+    "<Rule><ID>1</ID>" prefix "<Status>" status "</Status>" what "</Rule>"
+#define DAYS "<Expiration><Days>30</Days></Expiration>"
+
+static void rules_that_drop_our_keys_are_seen(void **state)
+{
+    (void)state;
+    struct arena a = {0};
+    bool is = true;
+    assert_true(drops(&a, RULE("<Prefix/>", "Enabled", DAYS)));
+    assert_true(drops(&a, RULE("", "Enabled", DAYS)));
+    assert_true(drops(&a, RULE("<Prefix>team/</Prefix>", "Enabled", DAYS)));
+    assert_true(
+        drops(&a, RULE("<Filter><Prefix>team/cache/p/</Prefix></Filter>", "Enabled", DAYS)));
+    assert_true(drops(&a, RULE("<Filter><And><Prefix>team</Prefix><Tag/></And></Filter>", "Enabled",
+                               "<Expiration><Date>2026-01-01T00:00:00Z</Date></Expiration>")));
+    assert_true(drops(&a, RULE("<Prefix>x</Prefix>", "Enabled", DAYS) RULE("", "Enabled", DAYS)));
+    assert_false(drops(&a, ""));
+    assert_false(drops(&a, RULE("<Prefix/>", "Disabled", DAYS)));
+    assert_false(drops(&a, RULE("<Prefix>team/other</Prefix>", "Enabled", DAYS)));
+    assert_false(drops(&a, RULE("<Prefix/>", "Enabled", "")));
+    assert_false(drops(&a, RULE("<Prefix/>", "Enabled",
+                                "<NoncurrentVersionExpiration><NoncurrentDays>1</NoncurrentDays>"
+                                "</NoncurrentVersionExpiration><AbortIncompleteMultipartUpload>"
+                                "<DaysAfterInitiation>7</DaysAfterInitiation>"
+                                "</AbortIncompleteMultipartUpload>")));
+    assert_false(drops(&a, RULE("<Prefix>x</Prefix>", "Enabled", DAYS) RULE("", "Disabled", "")));
+    assert_false(s3_xml_read_lifecycle(&a, STR("<Error/>"), STR(""), &is));
+    assert_false(is);
+    arena_free(&a);
+}
+
+static void versions_are_kept_where_that_is_enabled(void **state)
+{
+    (void)state;
+    struct arena a = {0};
+    bool is;
+    assert_true(s3_xml_read_versioning(&a, STR("<VersioningConfiguration/>"), &is) && !is);
+    assert_true(s3_xml_read_versioning(&a,
+                                       STR("<VersioningConfiguration><Status>Enabled</Status>"
+                                           "</VersioningConfiguration>"),
+                                       &is)
+                && is);
+    assert_true(s3_xml_read_versioning(&a,
+                                       STR("<VersioningConfiguration><Status>Suspended</Status>"
+                                           "</VersioningConfiguration>"),
+                                       &is)
+                && !is);
+    assert_false(s3_xml_read_versioning(&a, STR(""), &is));
+    arena_free(&a);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -334,6 +395,8 @@ int main(void)
         cmocka_unit_test(addresses_are_made),
         cmocka_unit_test(addresses_that_cannot_be_are_told),
         cmocka_unit_test(redirects_are_followed_within_what_the_server_is),
+        cmocka_unit_test(rules_that_drop_our_keys_are_seen),
+        cmocka_unit_test(versions_are_kept_where_that_is_enabled),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
