@@ -242,21 +242,41 @@ static void workers_for_each_does_not_wait_for_busy_threads(void **state)
     workers_close(w);
 }
 
+struct begun {
+    struct work work;
+    int told[2]; /* a pipe */
+    uint32_t runs;
+    struct tally *tally;
+};
+
+static void tell_and_sleep(struct work *self)
+{
+    struct begun *b = (struct begun *)self;
+    assert_int_equal(write(b->told[1], "x", 1), 1);
+    usleep(50000);
+    b->runs++;
+}
+
+static void begun_done(struct work *self)
+{
+    ((struct begun *)self)->tally->done++;
+}
+
 static void workers_close_waits_for_what_is_under_way(void **state)
 {
     (void)state;
     struct workers *w = workers_open(1);
     struct tally tally = {0};
-    struct task tasks[2] = {make_task(&tally, 0), make_task(&tally, 1)};
-    tasks[0].work.run = sleep_a_while;
-    tasks[1].work.run = sleep_a_while;
-    workers_submit(w, &tasks[0].work);
-    workers_submit(w, &tasks[1].work);
-    usleep(50000);
+    struct begun job = {.work = {.run = tell_and_sleep, .done = begun_done}, .tally = &tally};
+    char byte;
+    assert_int_equal(pipe(job.told), 0);
+    workers_submit(w, &job.work);
+    assert_int_equal(read(job.told[0], &byte, 1), 1);
     workers_close(w);
-    assert_int_equal(tasks[0].runs, 1);
-    assert_int_equal(tasks[1].runs, 0);
+    assert_int_equal(job.runs, 1);
     assert_int_equal(tally.done, 0);
+    close(job.told[0]);
+    close(job.told[1]);
     workers_close(NULL);
 }
 
