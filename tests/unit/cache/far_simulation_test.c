@@ -69,11 +69,18 @@ static void plan_fetch(struct sim *s, struct sim_plan *p, uint32_t *wants)
     plan_act(p, SIM_FETCH);
 }
 
+/* In some schedules the last one comes seldom, and knows what was long ago. */
+static int any_machine(struct sim *s)
+{
+    uint64_t machine = sim_roll(s, SIM_MACHINES), other = sim_roll(s, SIM_MACHINES);
+    return (int)(s->uneven && other < machine ? other : machine);
+}
+
 static void start_any(struct sim *s)
 {
     uint32_t wants[SIM_WANTS];
     struct sim_plan p = {.fetch = wants};
-    int machine = (int)sim_roll(s, SIM_MACHINES);
+    int machine = any_machine(s);
     bool quiet = sim_roll(s, 3) == 0;
     bool duel = s->busy && s->stored && sim_roll(s, 2); /* a collector beside who has just pushed */
     s->stored = false;
@@ -193,9 +200,11 @@ static void expect_same_view(struct sim *s)
     struct sim_plan p = {.full_look = true};
     uint8_t before[32];
     plan_act(&p, SIM_LOOK_ALL);
+    sim_pass_to(s, s->place.now_ms + 25 * SIM_HOUR);
     sim_machine_new(s, FRESH);
     run_alone(s, FRESH, p);
     memcpy(before, s->rows, sizeof before);
+    p.full_look = false; /* a day after the last one it comes by itself */
     run_alone(s, OLD_HAND, p);
     if (!s->failed && memcmp(before, s->rows, sizeof before) != 0) {
         sim_fail(s, "two clients with the same segments see different results");

@@ -432,6 +432,9 @@ static int64_t delay(struct sim *s, struct sim_client *c)
     uint32_t puts = c->ask.op == SIM_PUT && !c->applied ? 3 : 1; /* there the most can happen */
     if (sim_roll(s, s->stall_in / puts) == 0) {
         ms = (int64_t)sim_roll(s, (sim_roll(s, 2) ? 8 : 19) * SIM_MINUTE);
+        if (puts > 1 && sim_roll(s, 3) == 0) { /* as late as it can be */
+            ms = 15 * SIM_MINUTE + (int64_t)sim_roll(s, 5 * SIM_MINUTE);
+        }
     } else if (sim_roll(s, s->sleep_in / puts) == 0) {
         ms = (int64_t)sim_roll(s, 30 * SIM_HOUR);
     }
@@ -714,6 +717,7 @@ void sim_begin(struct sim *s, uint64_t seed, const char *dir, struct sim_clock *
     s->busy = sim_roll(s, 2) == 0;
     s->lie_in = lies[sim_roll(s, 3)];
     s->rare = sim_roll(s, 3) == 0;
+    s->uneven = sim_roll(s, 2) == 0;
     int64_t keep_days = keeps[sim_roll(s, 3)], grace_hours = graces[sim_roll(s, 4)];
     s->keep_ms = keep_days * SIM_DAY;
     s->grace_ms = grace_hours * SIM_HOUR;

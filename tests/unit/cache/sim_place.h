@@ -51,6 +51,7 @@ struct sim {
     int64_t keep_ms, grace_ms;
     uint32_t lie_in;             /* one answer of so many is a lie, where it is hostile */
     uint32_t stall_in, sleep_in; /* one request of so many takes minutes, or up to a night */
+    bool uneven;                 /* machines differ in how often they come */
     bool busy, rare;             /* clients come in quick succession; after that none for days */
     bool stored;                 /* the last client that was started has something to push */
     struct mem_place place;
