@@ -311,7 +311,15 @@ static void run_schedule(struct sim *s, uint64_t seed, const char *dir, struct s
     sim_end(s);
 }
 
-/* ---- the test ---- */
+/* ---- the tests ---- */
+
+static struct sim_clock *make_clock(void)
+{
+    struct sim_clock *clock =
+        mmap(NULL, sizeof *clock, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(clock != MAP_FAILED);
+    return clock;
+}
 
 static char *make_dir(char out[64])
 {
@@ -357,6 +365,54 @@ static void nothing_that_lives_is_lost(void **state)
     }
 }
 
+/* One client stores so many small results and pushes them, another fetches all: the requests of both. */
+static void count_requests(struct sim *s, uint32_t results, uint32_t *up, uint32_t *down)
+{
+    static uint32_t wants[SIM_RESULTS];
+    struct sim_plan push = {0}, fetch = {.fetch = wants};
+    for (uint32_t i = 0; i < results; i++) {
+        uint32_t number = s->result_count++;
+        s->results[number] = (struct sim_result){2000 + 493 * (int)number, -1, s->place.now_ms, 0};
+        push.store[push.store_count++] = number;
+        wants[fetch.fetch_count++] = number;
+    }
+    plan_act(&push, SIM_STORE);
+    plan_act(&push, SIM_PUSH);
+    run_alone(s, OLD_HAND, push);
+    *up = s->puts + s->gets + s->lists;
+    plan_act(&fetch, SIM_FETCH);
+    sim_pass_to(s, s->place.now_ms + 2 * SIM_MINUTE);
+    sim_machine_new(s, FRESH);
+    run_alone(s, FRESH, fetch);
+    *down = s->puts + s->gets + s->lists;
+}
+
+static void requests_do_not_grow_with_files(void **state)
+{
+    static struct sim s;
+    char dir[64];
+    uint32_t up[2], down[2];
+    (void)state;
+    struct sim_clock *clock = make_clock();
+    make_dir(dir);
+    sim_begin(&s, 3, dir, clock);
+    count_requests(&s, 2, &up[0], &down[0]);
+    sim_end(&s);
+    sim_begin(&s, 3, dir, clock);
+    count_requests(&s, SIM_WANTS, &up[1], &down[1]);
+    sim_end(&s);
+    (void)file_remove_tree(FILE_CWD, str_from(dir));
+    munmap(clock, sizeof *clock);
+    if (s.failed) {
+        fail_msg("%s", s.why);
+    }
+    print_message("%u and %u requests for 2 results, %u and %u for %d\n", up[0], down[0], up[1],
+                  down[1], SIM_WANTS);
+    assert_int_equal(s.count.hits, SIM_WANTS);
+    assert_int_equal(up[0], up[1]);
+    assert_int_equal(down[0], down[1]);
+}
+
 int main(int argc, char **argv)
 {
     const char *seed = getenv("PAWL_SEED");
@@ -376,6 +432,7 @@ int main(int argc, char **argv)
     }
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(nothing_that_lives_is_lost),
+        cmocka_unit_test(requests_do_not_grow_with_files),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

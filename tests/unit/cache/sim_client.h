@@ -6,7 +6,7 @@
 #include "core/base/str.h"
 #include "tests/unit/cache/sim_wire.h"
 
-enum { SIM_RESULTS = 2048, SIM_WANTS = 12, SIM_ACTIONS = 6 };
+enum { SIM_RESULTS = 2048, SIM_WANTS = 256, SIM_ACTIONS = 6 };
 
 struct sim_result {
     int content, second; /* second: of another output; -1: none */

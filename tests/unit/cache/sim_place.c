@@ -332,6 +332,9 @@ static void reap(struct sim *s, struct sim_client *c, bool killed)
         sim_fail(s, "a client died: %s %d", WIFEXITED(status) ? "exit" : "signal",
                  WIFEXITED(status) ? WEXITSTATUS(status) : WTERMSIG(status));
     }
+    s->puts = c->puts;
+    s->gets = c->gets;
+    s->lists = c->lists;
     mem_free(c->key);
     mem_free(c->after);
     mem_free(c->bytes);

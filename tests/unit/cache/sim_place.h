@@ -67,7 +67,8 @@ struct sim {
     bool check_soon;
     bool failed;
     char why[SIM_WHY];
-    uint8_t rows[32]; /* of the last SIM_ROWS */
+    uint8_t rows[32];           /* of the last SIM_ROWS */
+    uint32_t puts, gets, lists; /* of the client that ended last */
     struct {
         uint64_t sessions, kills, acked, hits, misses, collections, merges, drops, ops, late,
             crafted;
