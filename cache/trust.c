@@ -87,7 +87,7 @@ bool trust_takes(const struct trust *t, struct trust_self *self, struct segment_
         return true;
     }
     if (b->word == BLOCK_UNASKED) {
-        b->word = ask(t, self, b);
+        b->word = (uint8_t)ask(t, self, b);
     }
     return b->word != BLOCK_NOBODY;
 }
