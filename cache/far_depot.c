@@ -397,6 +397,12 @@ static enum depot_answer get_far(struct far_depot *d, struct str key, struct dep
     return answer;
 }
 
+/* What came garbled is not kept for others of this machine. */
+static bool is_sound_copy(struct str key, struct str bytes)
+{
+    return !str_starts(key, STR("m/")) || segment_is_whole(bytes);
+}
+
 static enum depot_answer get_copied(struct far_depot *d, struct str key, struct depot_sink sink,
                                     struct depot_reply *reply)
 {
@@ -404,10 +410,11 @@ static enum depot_answer get_copied(struct far_depot *d, struct str key, struct 
     buf_init(&b, SEGMENT_STORED_LIMIT + SEGMENT_HEADER);
     *reply = (struct depot_reply){0};
     enum depot_answer answer = DEPOT_DONE;
-    if (!read_copy(d, key, &b)) {
+    if (!read_copy(d, key, &b) || !is_sound_copy(key, buf_str(&b))) {
         struct depot_sink own = {take_bytes, &b};
+        buf_clear(&b);
         answer = get_far(d, key, DEPOT_ALL, own, reply);
-        if (answer == DEPOT_DONE) {
+        if (answer == DEPOT_DONE && is_sound_copy(key, buf_str(&b))) {
             keep_copy(d, key, buf_str(&b), stored_of(d, key));
         }
     }

@@ -343,6 +343,13 @@ static enum segment_answer read_header(struct str bytes, uint64_t *raw)
     return version == VERSION && flags == 0 && zero == 0 ? SEGMENT_GOOD : SEGMENT_UNKNOWN;
 }
 
+bool segment_is_whole(struct str bytes)
+{
+    uint64_t raw;
+    return bytes.n <= SEGMENT_STORED_LIMIT + SEGMENT_HEADER
+           && read_header(bytes, &raw) != SEGMENT_BAD;
+}
+
 enum segment_answer segment_read(struct str bytes, struct segment *out)
 {
     memset(out, 0, sizeof *out);

@@ -76,6 +76,8 @@ enum segment_answer {
 };
 /* BAD and UNKNOWN leave it empty. */
 enum segment_answer segment_read(struct str bytes, struct segment *out);
+/* By its header and checksum alone: worth being kept as a copy. */
+bool segment_is_whole(struct str bytes);
 void segment_free(struct segment *s);
 /* The same of a payload that is not compressed; the segment owns its bytes (takes, mem_alloc). */
 enum segment_answer segment_read_payload(char *payload, size_t n, struct segment *out);

@@ -271,6 +271,22 @@ static void unknown_format_is_told_once(void **state)
     assert_string_equal(t->b->notes.all.at[0].code, "remote-down");
 }
 
+static void segment_that_came_garbled_is_not_kept(void **state)
+{
+    struct two *t = *state;
+    struct far_hit *hits;
+    struct file_entry *entries;
+    uint32_t count;
+    store(t->a, "x", STR("x"), STR("hello\n"));
+    push(t, "x", 1);
+    flip_byte(t->a, far_file(t, STR("m")), 70);
+    assert_int_equal(look(t, "x", &hits), 0);
+    struct str folder = path_join(&t->b->arena, far_place_folder(far_place_of(t->far_b)), STR("m"));
+    struct str copies = path_join(&t->b->arena, t->b->options.dir, folder);
+    assert_true(file_list(&t->b->arena, FILE_CWD, copies, &entries, &count));
+    assert_int_equal(count, 0);
+}
+
 static void reopen_far_b(struct two *t)
 {
     far_close(t->far_b);
@@ -515,6 +531,7 @@ int main(void)
         TEST(garbled_segment_is_no_result),
         TEST(too_late_is_a_miss),
         TEST(unknown_format_is_told_once),
+        TEST(segment_that_came_garbled_is_not_kept),
         TEST(format_that_came_garbled_once_is_read_anew),
         TEST(place_that_takes_nothing_is_read_all_the_same),
         TEST(older_result_says_how_long_it_takes),
