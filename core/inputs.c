@@ -275,9 +275,10 @@ static void submit(struct inputs *x, const uint32_t *numbers, uint32_t count)
     a->data = x->all.at[numbers[0]]->place->data;
     a->wants = ARENA_ARRAY(&a->arena, struct data_want, count);
     a->count = count;
-    for (uint32_t i = 0; i < count; i++)
-        a->wants[i] =
-            (struct data_want){.key = x->all.at[numbers[i]]->parts.key, .mark = numbers[i]};
+    for (uint32_t i = 0; i < count; i++) { /* nothing of the build's: a thread may be left behind */
+        struct str key = str_copy(&a->arena, x->all.at[numbers[i]]->parts.key);
+        a->wants[i] = (struct data_want){.key = key, .mark = numbers[i]};
+    }
     x->asks++;
     workers_submit(x->askers, &a->work);
 }
@@ -607,15 +608,15 @@ void inputs_close(struct building *b)
     if (x->timer.i)
         loop_drop_timer(b->loop, x->timer);
     x->timer = (timer_id){0};
-    bool asked = close_workers(b, x->askers);
+    bool over = close_workers(b, x->askers);
     if (!close_workers(b, x->fetchers)) {
+        over = false;
         b->cache = NULL; /* which they may read from */
-        return;
     }
     while (workers_pending(b->workers) > 0) /* cleaning up */
         loop_wait(b->loop, WAIT_MS);
     for (uint32_t i = 0; i < x->all.n; i++)
         arena_free(&x->all.at[i]->arena);
-    for (uint32_t i = 0; asked && i < x->places.n; i++)
+    for (uint32_t i = 0; over && i < x->places.n; i++)
         data_close(x->places.at[i]->data);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* Copies. What the local cache has of an object's version is put in place from there; the rest is fetched, hashed,
- * stored there under its version, and all of it takes its place at once. Works share nothing with a task: it may be
- * gone when they come back. */
+ * stored there under its version, and all of it takes its place at once. Works share nothing with a task, which may be
+ * gone when they come back, and on threads that may be left behind they use nothing of the build's. */
 #include "core/inputs.h"
 #include "core/inputs_inside.h"
 
@@ -591,8 +591,8 @@ static void bring(struct building *b, struct input *in)
     diags_init(&g->notes, &g->arena);
     g->data = in->place->data;
     g->cache = b->cache;
-    g->uri = in->uri;
-    g->path = in->copy_path;
+    g->uri = str_copy(&g->arena, in->uri);
+    g->path = str_copy(&g->arena, in->copy_path);
     g->stage =
         str_printf(&g->arena, ".pawl/s3/+new/%016llx", (unsigned long long)str_hash(in->uri));
     g->all = in->parts.all;

@@ -97,7 +97,7 @@ struct str s3_uri_copy_path(struct arena *a, const struct s3_uri *uri)
     struct str folders = str_sub(key, 0, cut), name = str_tail(key, cut);
     if (!s3_uri_is_name(
             name)) { /* the whole key makes the folder's name, and is no key's folders */
-        folders = str_join3(a, key, STR("\n"), STR(""));
+        folders = str_join3(a, uri->key, STR("\n"), STR(""));
         name = STR("data");
     }
     struct str top = path_join(a, STR(".pawl/s3"), uri->bucket);
