@@ -18,6 +18,7 @@ enum {
     HEADS_AT_ONCE = 32,
     LIST_LEAST = 3,   /* fewer keys are asked for one by one */
     WASTED_LIMIT = 8, /* pages that brought next to nothing */
+    EMPTY_LIMIT = 8,
 };
 
 /* ---- the bucket ---- */
@@ -151,6 +152,13 @@ const char *data_help(enum s3_end end)
     return "see whether endpoint and region are the right ones";
 }
 
+static void set_words(struct data_want *w, const char *trouble, const char *help)
+{
+    w->state = DATA_TROUBLE;
+    w->trouble = str_from(trouble);
+    w->help = str_from(help);
+}
+
 static void set_trouble(struct asking *q, struct data_want *w, const struct s3_reply *reply)
 {
     w->state = DATA_TROUBLE;
@@ -178,9 +186,7 @@ static void set_here(struct asking *q, struct data_want *w, struct str etag, uin
 {
     etag = data_etag(q->arena, etag);
     if (etag.n == 0) {
-        w->state = DATA_TROUBLE;
-        w->trouble = STR("the server tells no ETag");
-        w->help = STR("such an object has no version to go by");
+        set_words(w, "the server tells no ETag", "such an object has no version to go by");
         return;
     }
     w->objects = ARENA_NEW(q->arena, struct data_object);
@@ -207,8 +213,7 @@ static bool add_page(struct asking *q, struct data_want *w, const struct s3_list
     for (uint32_t i = 0; i < page->count; i++) {
         const struct s3_entry *e = &page->entries[i];
         if (!str_starts(e->key, w->key) || (last->s && str_cmp(e->key, *last) <= 0)) {
-            w->trouble = STR("the server lists its keys out of order");
-            w->help = STR("name the objects one by one");
+            set_words(w, "the server lists its keys out of order", "name the objects one by one");
             return false;
         }
         *last = str_copy(q->arena, e->key);
@@ -216,13 +221,11 @@ static bool add_page(struct asking *q, struct data_want *w, const struct s3_list
             continue; /* a folder that some tool made */
         }
         if (unquoted(e->etag).n == 0) {
-            w->trouble = STR("the server tells no ETag");
-            w->help = STR("such objects have no version to go by");
+            set_words(w, "the server tells no ETag", "such objects have no version to go by");
             return false;
         }
         if (found->objects.n >= DATA_OBJECTS_LIMIT) {
-            w->trouble = STR("more than 100000 objects lie below it");
-            w->help = STR("name a longer prefix");
+            set_words(w, "more than 100000 objects lie below it", "name a longer prefix");
             return false;
         }
         *VEC_PUSH(q->arena, &found->objects) =
@@ -235,6 +238,7 @@ static void ask_prefix(struct asking *q, struct data_want *w)
 {
     struct below found = {0};
     struct str token = STR(""), last = STR_NONE;
+    uint32_t empty = 0;
     bool more = true;
     w->state = DATA_TROUBLE;
     while (more) {
@@ -249,6 +253,11 @@ static void ask_prefix(struct asking *q, struct data_want *w)
             w->state = DATA_ABSENT;
         }
         ok = ok && add_page(q, w, &page, &last, &found);
+        empty += ok && page.count == 0;
+        if (empty > EMPTY_LIMIT) {
+            set_words(w, "the server lists without an end", "name the objects one by one");
+            ok = false;
+        }
         more = ok && page.truncated;
         token = more ? str_copy(q->arena, page.next) : STR("");
         arena_free(&scratch);

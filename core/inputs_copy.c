@@ -179,6 +179,25 @@ static void restore_item(struct bring *g, struct item *item)
     arena_free(&scratch);
 }
 
+/* From the copy that lies there, of which most may be as it was: each byte is looked at, as of what the cache has. */
+static bool reuse_item(struct bring *g, struct item *item)
+{
+    struct arena scratch = {0};
+    struct diags quiet;
+    struct object_seen seen = {.changed = true};
+    const struct record_output *want = &item->hit->record.outputs[0];
+    struct str old = path_join(&scratch, g->path, item->path);
+    struct str new = in_stage(g, &scratch, item->path);
+    struct file_sig sig = file_stat(g->root, old, false);
+    diags_init(&quiet, &scratch);
+    item->done = S_ISREG(sig.mode) && (sig.mode & 07777) == MODE && sig.size == item->object.size
+                 && object_digest_until(g->root, old, g->fetchers, &seen, &quiet) && !seen.changed
+                 && ref_eq(&seen.ref, &want->ref) && file_make_parents(g->root, new, 0777)
+                 && linkat(g->root, str_c(&scratch, old), g->root, str_c(&scratch, new), 0) == 0;
+    arena_free(&scratch);
+    return item->done;
+}
+
 /* Of an object of several windows what an earlier build got of it is still there. */
 static struct str part_path(struct bring *g, const struct item *item)
 {
@@ -302,7 +321,7 @@ static void fetch_run(struct work *work)
     }
     choose_chunk(g);
     for (uint32_t i = g->from; i < g->to && !workers_is_cancelled(g->fetchers); i++) {
-        if (g->items[i].hit)
+        if (g->items[i].hit && !(g->all && reuse_item(g, &g->items[i])))
             restore_item(g, &g->items[i]);
     }
     if (fetch_items(g) && g->to == g->count)

@@ -6,6 +6,10 @@
 
 static void put_output_names(struct buf *b, const struct record *r)
 {
+    if (r->part_count == 1 && str_eq(r->parts[0].label, STR("s3"))) { /* the copy of an input */
+        str_put_visible(b, r->parts[0].value);
+        return;
+    }
     for (uint32_t i = 0; i < r->output_count; i++) {
         buf_put_str(b, i ? STR(" ") : STR(""));
         str_put_visible(b, r->outputs[i].path);

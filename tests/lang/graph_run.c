@@ -92,7 +92,9 @@ static void put_inputs(struct buf *b, const struct graph *g, const struct graph_
         if (f->inside != GRAPH_NONE) {
             buf_printf(b, " inside %.*s", STR_ARG(graph_path(g, (file_id){f->inside})));
         }
-        buf_put_str(b, f->flags & GRAPH_FILE_S3 ? STR(" s3\n") : STR("\n"));
+        buf_put_str(b, f->flags & GRAPH_FILE_S3 ? STR(" s3") : STR(""));
+        buf_put_str(b, in->flags & GRAPH_INPUT_COPY ? STR(" copy") : STR(""));
+        buf_put_str(b, in->flags & GRAPH_INPUT_URI ? STR(" uri\n") : STR("\n"));
     }
     for (uint32_t i = s->outputs.first; i < s->outputs.first + s->outputs.n; i++) {
         const struct graph_output *out = &g->outputs[i];

@@ -20,11 +20,23 @@ PAWL = os.path.abspath(sys.argv[1])
 BUCKET = "pawl-data"
 
 
+class LaterFault(proxy.Fault):
+    """Spares the first requests of each kind."""
+
+    def __init__(self, text, upstream, spared):
+        self.spared = spared
+        super().__init__(text, upstream)
+
+    def befalls(self, head):
+        kind = tuple(part.split(b"?")[0] for part in head.split(b" ")[:2])
+        return super().befalls(head) and self.seen[kind] > self.spared
+
+
 class Wire:
     """What a workspace's requests pass through, and how many there were of each kind."""
 
-    def __init__(self, g, fault="none"):
-        self.fault = proxy.Fault(fault, ("127.0.0.1", g.port))
+    def __init__(self, g, fault="none", spared=0):
+        self.fault = LaterFault(fault, ("127.0.0.1", g.port), spared)
         self.endpoint = f"http://127.0.0.1:{self.fault.port}"
 
     def counts(self):
@@ -201,6 +213,7 @@ def one_cache_one_transfer(top, g, s3):
     shutil.rmtree(first.path(".pawl/s3"))
     first.build("--rerun", "a", ran=1)
     want(first.wire.counts()["GET"] == 0, "fetched again")
+    want(f"{uri('once/a.txt')}, etag " in first.run("cache", "ls"), "the cache does not tell what it has")
     third = Workspace(top, g, "once-3", text % (4, 4))
     third.build("--no-cache", ran=1)
     third.build("--no-cache", "--rerun", "a", ran=1)
@@ -377,6 +390,88 @@ def broken_transfers(top, g, s3):
     want(w.read("sum") == digest, "wrong bytes")
 
 
+def killed_and_taken_up(top, g, s3):
+    """Of a large object what an earlier build got is not fetched again, whatever ended that build."""
+    window, part = 128 << 20, 8 << 20
+    body = os.urandom(1 << 20) * 145
+    s3.put("huge.bin", body)
+    w = Workspace(top, g, "huge", f"""
+step s {{ in data = "{uri('huge.bin')}" out o = "sum" run "sha256sum < {{{{data}}}} > {{{{o}}}}" }}""")
+    w.env["AWS_ENDPOINT_URL_S3"] = Wire(g, "stall-body", spared=window // part).endpoint
+    process = w.start("build", "--json")
+
+    def got():
+        folders = os.walk(w.path(".pawl/s3/+new")) if os.path.exists(w.path(".pawl/s3/+new")) else []
+        return max((os.path.getsize(os.path.join(d, n)) for d, _, names in folders for n in names), default=0)
+
+    while got() <= window:
+        want(process.poll() is None, "it ended")
+        time.sleep(0.05)
+    process.kill()
+    process.communicate()
+    w.env["AWS_ENDPOINT_URL_S3"] = w.wire.endpoint
+    told = w.build(ran=1)
+    want(told.notices == ["s3-fetching"], "is not told", told.out)
+    want(w.wire.counts()["GET"] == 3, "more than the rest")
+    want(w.read("sum") == hashlib.sha256(body).hexdigest() + "  -\n", "wrong bytes")
+    want(not os.path.exists(w.path(".pawl/s3/+new")) or not os.listdir(w.path(".pawl/s3/+new")), "rubbish is left")
+    s3.drop("huge.bin")
+
+
+def listings_that_lie(top, g, s3):
+    """Out of order, without end, cut: the step fails and says so, or the question is asked again."""
+    for i in range(5):
+        s3.put(f"lies/{i}", str(i))
+    text = f"""step s {{ in data = "{uri('lies/')}" out o = "o" run "cat {{{{data}}}}/* > {{{{o}}}}" }}"""
+    for fault, ends_well in (("list-backwards", False), ("list-forever", False), ("truncated-xml", False),
+                             ("truncated-xml@1", True), ("error-in-200@1", True), ("cut-400@1", True)):
+        w = Workspace(top, g, "lies-" + fault.replace("@", "-"), text, fault=fault)
+        told = w.build(code=0 if ends_well else 1, **{"ran" if ends_well else "failed": 1})
+        want(ends_well or "cannot be learned" in told.steps["s"]["reason"], f"{fault}: the reason", told.out)
+    keys = ", ".join(f'"{uri(f"lies/{i}")}"' for i in range(5))
+    w = Workspace(top, g, "lies-keys", f'step s {{ in data = [{keys}] out o = "o" run "cat {{{{data}}}} > {{{{o}}}}" }}',
+                  fault="list-backwards")  # of single objects a listing is only a short cut
+    w.build(ran=1)
+    want(w.read("o") == "01234", "not what lies there")
+
+
+def with_the_rest_of_a_build(top, g, s3):
+    """Late fan-outs, restoring, the program's other ways to look at a pipeline."""
+    for i in range(3):
+        s3.put(f"rest/{i}", f"{i}\n")
+    w = Workspace(top, g, "rest", f"""
+step names {{ out all = "names/" run "for i in 0 1 2; do touch {{{{all}}}}/$i; done" }}
+step each for f in names.all {{
+    in data = "s3://{BUCKET}/rest/{{{{basename(f)}}}}"
+    out o = "got/{{{{basename(f)}}}}"
+    run "cat {{{{data}}}} > {{{{o}}}}"
+}}
+step sum {{ in each[*].o out o = "sum.txt" run "cat got/* > {{{{o}}}}" }}
+""")
+    w.build(ran=5)
+    want(w.read("sum.txt") == "0\n1\n2\n", "not all")
+    w.build(up_to_date=5)
+    s3.put("rest/1", "one\n")
+    w.build("sum", ran=2, up_to_date=3)
+    want(w.read("sum.txt") == "0\none\n2\n", "not the new one")
+    shutil.rmtree(w.path("got"))
+    shutil.rmtree(w.path(".pawl/s3"))
+    w.wire.counts()
+    w.run("restore")
+    want(w.read("got/1") == "one\n" and w.wire.counts()["GET"] == 0, "not restored")
+    w.run("check")
+    w.run("list")
+    w.run("graph")
+    w.run("clean")
+    w.build("--only", "sum", "--no-remote", code=1, failed=1)
+    w.build(restored=5)
+    s3.drop("rest/2")
+    want("rest/2' is not there" in w.run("build", code=2), "not told")
+    shutil.rmtree(w.path(".pawl"))  # now its turn comes while others run
+    told = w.build("-k", "0", "--no-cache", code=1, ran=3, failed=1, skipped=1)
+    want("rest/2' is not there" in told.out, "not told", told.out)
+
+
 def copies_are_guarded(top, g, s3):
     """A step that writes over its input gets no result kept, and nobody else reads that."""
     s3.put("guard/x.txt", "x\n")
@@ -442,24 +537,25 @@ def interrupted(top, g, s3):
     s3.put("slow/x.bin", os.urandom(1 << 20))
     text = f"""step s {{ in data = "{uri('slow/x.bin')}" out o = "o" run "cat {{{{data}}}} > {{{{o}}}}" }}"""
     w = Workspace(top, g, "slow", text)
-    w.env["AWS_ENDPOINT_URL_S3"] = Wire(g, "stall-body").endpoint
-    for wait in (None, w.path(".pawl/s3/+new")):
+    for fault, kind in (("stall", b"HEAD"), ("stall-body", b"GET")):
+        wire = Wire(g, fault)
+        w.env["AWS_ENDPOINT_URL_S3"] = wire.endpoint
         process = w.start("build", "--json")
-        while wait and not os.path.exists(wait):
+        while not any(method == kind for method, _ in list(wire.fault.seen)):
             want(process.poll() is None, "it ended")
             time.sleep(0.02)
-        time.sleep(0.3 if wait else 0.1)
         begun = time.monotonic()
         process.send_signal(signal.SIGINT)
         out, _ = process.communicate(timeout=60)
-        want(process.returncode == 130, f"ended with {process.returncode}", out)
-        want(time.monotonic() - begun < 10, f"took {time.monotonic() - begun:.1f} s", out)
+        want(process.returncode == 130, f"{fault}: ended with {process.returncode}", out)
+        want(time.monotonic() - begun < 10, f"{fault}: took {time.monotonic() - begun:.1f} s", out)
     w.env["AWS_ENDPOINT_URL_S3"] = w.wire.endpoint
     w.build(ran=1)
 
 
 TESTS = [replaced_in_place, many_cost_few_requests, only_the_uri, one_cache_one_transfer, prefix_is_a_tree,
-         changed_while_it_ran, what_is_not_there, trouble_is_its_own, odd_keys, broken_transfers, copies_are_guarded,
+         changed_while_it_ran, what_is_not_there, trouble_is_its_own, odd_keys, broken_transfers, killed_and_taken_up, listings_that_lie,
+         with_the_rest_of_a_build, copies_are_guarded,
          all_the_ways_to_say_it, the_remote_s_bucket, interrupted]
 
 
