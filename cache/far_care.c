@@ -35,6 +35,11 @@ bool far_check(struct far *f, struct cache_check_report *out, struct diags *note
     struct cache c = {.depot = f->view.depot, .folder = -1, .manifest = f->view.manifest};
     table_init(&c.standing, &c.arena);
     bool ok = cache_check_held(&c, out, notes);
+    for (uint32_t i = 0; i < c.standing.count; i++) { /* what results name, and is not there */
+        if (!c.stands.at[i]) {
+            far_place_lose(f->place, c.standing.keys[i]);
+        }
+    }
     arena_free(&c.arena);
     far_place_tell(f->place, notes);
     return ok;

@@ -27,6 +27,7 @@ struct far_place {
     struct far_s3 *s3;   /* made by the first handle */
     struct far_count count;
     struct table lost; /* keys of packs */
+    struct far_listed listed;
     bool down, unwritable;
     bool told; /* one warning is enough */
     char why[WHY_BYTES];
@@ -189,6 +190,21 @@ void far_place_tell(struct far_place *p, struct diags *notes)
         diag_warning(notes, "remote-read-only", SPAN_NONE,
                      "the remote cache takes no results: %s; they stay here", why);
     }
+}
+
+void far_place_note_listed(struct far_place *p, const struct far_listed *l)
+{
+    guard_enter(p->guard);
+    p->listed = *l;
+    guard_leave(p->guard);
+}
+
+struct far_listed far_place_listed(struct far_place *p)
+{
+    guard_enter(p->guard);
+    struct far_listed listed = p->listed;
+    guard_leave(p->guard);
+    return listed;
 }
 
 /* ---- what is gone ---- */

@@ -57,6 +57,15 @@ bool far_place_has_lost(struct far_place *p, const struct pack_place *place);
 /* Those from number from on, in the arena; gives how many. */
 uint32_t far_place_lost(struct far_place *p, uint32_t from, struct arena *a, struct str **keys);
 
+/* What the last lane that listed the place has kept as copies, so that another need not list it again. [any] */
+struct far_listed {
+    int64_t list_ms, list_boot_ns; /* as in a manifest; 0: nobody has yet */
+    int64_t depot_ms, depot_boot_ns;
+    uint32_t segments; /* that it held then */
+};
+void far_place_note_listed(struct far_place *p, const struct far_listed *l);
+struct far_listed far_place_listed(struct far_place *p);
+
 /* One lane's handle; its get may be called on any thread. copies: descriptor of the place's folder here, borrowed;
  * -1: none are kept. NULL with a warning. */
 struct depot *far_depot_open(struct far_place *p, int copies, struct diags *notes);

@@ -108,6 +108,28 @@ static void write_synced(struct far_view *v)
 
 /* ---- open and close ---- */
 
+/* Another lane's list is as good as an own one where all that it told of lies in the copies. */
+static void take_listed(struct far_view *v, const struct far_listed *l)
+{
+    struct manifest *m = &v->manifest;
+    if (l->list_boot_ns && v->full_ms && m->view.count >= l->segments) {
+        m->list_began_ms = l->list_ms;
+        m->list_boot_ns = l->list_boot_ns;
+        m->depot_ms = l->depot_ms;
+        m->depot_boot_ns = l->depot_boot_ns;
+    }
+}
+
+static void note_listed(const struct far_view *v)
+{
+    const struct manifest *m = &v->manifest;
+    const struct far_listed l = {m->list_began_ms, m->list_boot_ns, m->depot_ms, m->depot_boot_ns,
+                                 m->view.count};
+    if (v->folder >= 0 && !far_place_options(v->place)->asking) {
+        far_place_note_listed(v->place, &l);
+    }
+}
+
 bool far_view_open(struct far_view *v, struct far_place *p, struct diags *notes)
 {
     if (v->open || v->unusable) {
@@ -126,11 +148,13 @@ bool far_view_open(struct far_view *v, struct far_place *p, struct diags *notes)
     v->open = true;
     bool is_folder = str_starts(far_place_options(p)->url, STR("file://"));
     manifest_init(&v->manifest, v->depot, is_folder, manifest_world_real());
+    const struct far_listed listed = far_place_listed(p); /* before the copies are read */
     if (v->folder >= 0) {
         read_synced(v);
         if (!take_copies(v)) {
             v->full_ms = 0;
         }
+        take_listed(v, &listed);
     }
     if (v->full_ms) { /* how long ago the far clock will say */
         v->manifest.full_boot_ns = time_boot_ns();
@@ -225,6 +249,7 @@ static bool sync_view(struct far_view *v, bool full, struct diags *notes)
     }
     if (ok) {
         write_synced(v);
+        note_listed(v);
     }
     pass_on(v->place, &own, notes);
     if (v->manifest.told_many) { /* as if it were not there */

@@ -99,5 +99,8 @@ void cache_text_check(struct buf *b, const struct cache_check_report *report, bo
             (unsigned long long)report->objects, (unsigned long long)report->packs,
             (unsigned long long)report->segments, (unsigned long long)report->bad_objects,
             (unsigned long long)report->bad_packs, (unsigned long long)report->bad_segments);
+        if (report->records_without_bytes > 0)
+            buf_printf(b, "of %llu results not all bytes are there\n",
+                       (unsigned long long)report->records_without_bytes);
     }
 }

@@ -26,6 +26,16 @@ pawl -C one cache check --remote
 says "sound: 2 results*"
 pawl -C one cache gc --remote
 says "results: 2 of 2 kept*"
+# Packs that are gone are missed by check, and put anew by push.
+rm "$T"/far/p/*
+pawl -C one cache push
+says "pushed: 0 results; 2 were there*"
+pawl -C one cache check --remote
+says "*of 2 results not all bytes are there*"
+pawl -C one cache push
+says "pushed: 2 results; 0 were there*"
+pawl -C one cache push
+says "pushed: 0 results; 2 were there*"
 PAWL_CACHE_DIR=$T/cache-two
 pawl -C two cache pull
 says "here: 2 of 2 results*"

@@ -452,6 +452,33 @@ static void use_is_said_with_the_next_segment(void **state)
     assert_int_equal(far_used_read(p, &t->a->arena, &left), 0);
 }
 
+static void who_pushes_needs_no_list_of_its_own(void **state)
+{
+    struct two *t = *state;
+    struct far_hit *hits;
+    store(t->a, "x", STR("x"), STR("hello\n"));
+    push(t, "x", 1);
+    assert_int_equal(look(t, "x", &hits), 1);
+    store(t->b, "y", STR("y"), STR("mine\n"));
+    push_from_b(t, "y", 1);
+    assert_int_equal(far_place_count(far_place_of(t->far_b)).lists, 1);
+    assert_true(third_can_fetch(t, "y"));
+}
+
+static void list_counts_only_with_all_that_it_told_of(void **state)
+{
+    struct two *t = *state;
+    struct far_hit *hits;
+    store(t->a, "x", STR("x"), STR("hello\n"));
+    push(t, "x", 1);
+    assert_int_equal(look(t, "x", &hits), 1);
+    struct str folder = path_join(&t->b->arena, far_place_folder(far_place_of(t->far_b)), STR("m"));
+    assert_true(file_remove(FILE_CWD, only_file(t->b, folder)));
+    store(t->b, "y", STR("y"), STR("mine\n"));
+    push_from_b(t, "y", 1);
+    assert_int_equal(far_place_count(far_place_of(t->far_b)).lists, 2);
+}
+
 static void store_old(struct two *t, const char *name)
 {
     write_file(t->a, str_from(name), str_from(name));
@@ -540,6 +567,8 @@ int main(void)
         TEST(what_is_gone_is_put_anew_by_who_makes_it_again),
         TEST(what_is_gone_is_put_anew_by_who_has_it),
         TEST(use_is_said_with_the_next_segment),
+        TEST(who_pushes_needs_no_list_of_its_own),
+        TEST(list_counts_only_with_all_that_it_told_of),
         TEST(what_was_of_use_is_kept),
         TEST(merging_leaves_what_is_young),
     };
