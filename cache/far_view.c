@@ -186,9 +186,24 @@ static void drop_copies(struct far_view *v, const struct table *before)
     }
 }
 
+/* What could not be read may have come garbled, where no checksum covers it: it is asked for once more. */
+static void forget_unread(struct far_view *v)
+{
+    struct view *view = &v->manifest.view;
+    for (uint32_t i = 0; i < view->count; i++) {
+        struct view_segment *s = view->segments[i];
+        s->listed = s->state == SEGMENT_GOOD;
+        if (!s->listed) {
+            far_depot_forget_copy(v->depot, str_from(s->name));
+        }
+    }
+    view_forget_unlisted(view);
+}
+
 static bool sync_full(struct far_view *v, struct diags *unheard)
 {
     struct arena scratch = {0};
+    forget_unread(v);
     struct table before;
     table_init(&before, &scratch);
     for (uint32_t i = 0; i < v->manifest.view.count; i++) {

@@ -293,6 +293,23 @@ static void reopen_far_b(struct two *t)
     t->far_b = open_far(t, t->b);
 }
 
+/* The header's version is under no checksum. */
+static void segment_of_a_wrong_version_is_read_anew_in_full(void **state)
+{
+    struct two *t = *state;
+    struct far_hit *hits;
+    struct cache_gc_options o = {0};
+    struct cache_gc_report report;
+    store(t->a, "x", STR("x"), STR("hello\n"));
+    push(t, "x", 1);
+    flip_byte(t->a, far_file(t, STR("m")), 8);
+    assert_int_equal(look(t, "x", &hits), 0);
+    flip_byte(t->a, far_file(t, STR("m")), 8);
+    reopen_far_b(t);
+    assert_true(far_gc(t->far_b, &o, &report, &t->b->notes));
+    assert_int_equal(look(t, "x", &hits), 1);
+}
+
 static void format_that_came_garbled_once_is_read_anew(void **state)
 {
     struct two *t = *state;
@@ -559,6 +576,7 @@ int main(void)
         TEST(too_late_is_a_miss),
         TEST(unknown_format_is_told_once),
         TEST(segment_that_came_garbled_is_not_kept),
+        TEST(segment_of_a_wrong_version_is_read_anew_in_full),
         TEST(format_that_came_garbled_once_is_read_anew),
         TEST(place_that_takes_nothing_is_read_all_the_same),
         TEST(older_result_says_how_long_it_takes),
