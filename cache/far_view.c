@@ -92,7 +92,17 @@ static void read_synced(struct far_view *v)
     arena_free(&a);
 }
 
-/* Another client may have written a later one: then a list starts earlier than it must. */
+static bool has_bad(const struct view *v)
+{
+    for (uint32_t i = 0; i < v->count; i++) {
+        if (v->segments[i]->state == SEGMENT_BAD) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Of what came garbled there is no copy: only a full list finds it again. Another client may have written a later one: then a list starts earlier than it must. */
 static void write_synced(struct far_view *v)
 {
     char text[100];
@@ -101,7 +111,8 @@ static void write_synced(struct far_view *v)
         return;
     }
     int n = snprintf(text, sizeof text, "{\"list_ms\":%lld,\"full_ms\":%lld}\n",
-                     (long long)v->manifest.list_began_ms, (long long)v->full_ms);
+                     (long long)v->manifest.list_began_ms,
+                     has_bad(&v->manifest.view) ? 0LL : (long long)v->full_ms);
     (void)(file_sync_dir(v->folder, STR("m"))
            && file_write(v->folder, STR("synced"), (struct str){text, (size_t)n}, 0600, true));
 }

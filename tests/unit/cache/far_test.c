@@ -271,6 +271,12 @@ static void unknown_format_is_told_once(void **state)
     assert_string_equal(t->b->notes.all.at[0].code, "remote-down");
 }
 
+static void reopen_far_b(struct two *t)
+{
+    far_close(t->far_b);
+    t->far_b = open_far(t, t->b);
+}
+
 static void segment_that_came_garbled_is_not_kept(void **state)
 {
     struct two *t = *state;
@@ -285,12 +291,13 @@ static void segment_that_came_garbled_is_not_kept(void **state)
     struct str copies = path_join(&t->b->arena, t->b->options.dir, folder);
     assert_true(file_list(&t->b->arena, FILE_CWD, copies, &entries, &count));
     assert_int_equal(count, 0);
-}
-
-static void reopen_far_b(struct two *t)
-{
-    far_close(t->far_b);
-    t->far_b = open_far(t, t->b);
+    struct str synced = path_join(&t->b->arena, str_sub(copies, 0, copies.n - 2), STR("synced"));
+    struct str text;
+    assert_true(file_read_quiet(&t->b->arena, FILE_CWD, synced, 1000, &text));
+    assert_true(str_find(text, STR("\"full_ms\":0}")) > 0); /* the next list is a full one */
+    flip_byte(t->a, far_file(t, STR("m")), 70);
+    reopen_far_b(t);
+    assert_int_equal(look(t, "x", &hits), 1);
 }
 
 /* The header's version is under no checksum. */
