@@ -4,6 +4,7 @@ import datetime
 import hashlib
 import hmac
 import http.client
+import re
 import urllib.parse
 
 import gateway
@@ -18,18 +19,18 @@ class Client:
         self.host, self.port = "127.0.0.1", g.port
         self.bucket, self.key_id = bucket, key_id
 
-    def request(self, method, key="", body=b"", query=""):
-        path = "/" + self.bucket + ("/" + urllib.parse.quote(key, safe="/~") if key else "")
+    def request(self, method, key="", body=b"", query="", service="s3"):
+        path = "/" + self.bucket + ("/" + urllib.parse.quote(key, safe="/~") if key else "") if service == "s3" else "/"
         now = datetime.datetime.now(datetime.timezone.utc)
         stamp, day = now.strftime("%Y%m%dT%H%M%SZ"), now.strftime("%Y%m%d")
         payload = hashlib.sha256(body).hexdigest()
         host = f"{self.host}:{self.port}"
         signed = "host;x-amz-content-sha256;x-amz-date"
         canonical = f"{method}\n{path}\n{query}\nhost:{host}\nx-amz-content-sha256:{payload}\nx-amz-date:{stamp}\n\n{signed}\n{payload}"
-        scope = f"{day}/us-east-1/s3/aws4_request"
+        scope = f"{day}/us-east-1/{service}/aws4_request"
         text = f"AWS4-HMAC-SHA256\n{stamp}\n{scope}\n{hashlib.sha256(canonical.encode()).hexdigest()}"
         secret = ("AWS4" + gateway.SECRET).encode()
-        for part in (day, "us-east-1", "s3", "aws4_request"):
+        for part in (day, "us-east-1", service, "aws4_request"):
             secret = hmac_of(secret, part)
         signature = hmac.new(secret, text.encode(), hashlib.sha256).hexdigest()
         headers = {"x-amz-content-sha256": payload, "x-amz-date": stamp,
@@ -43,6 +44,14 @@ class Client:
         if answer.status >= 300:
             raise RuntimeError(f"{method} {path}: {answer.status} {got[:300]!r}")
         return got
+
+    def assume(self, role):
+        """Keys for a quarter of an hour: (id, secret, token)."""
+        form = urllib.parse.urlencode({"Action": "AssumeRole", "RoleArn": role, "RoleSessionName": "test",
+                                       "DurationSeconds": "900", "Version": "2011-06-15"}).encode()
+        answer = self.request("POST", body=form, service="sts").decode()
+        return tuple(re.search(f"<{name}>(.*?)</{name}>", answer)[1]
+                     for name in ("AccessKeyId", "SecretAccessKey", "SessionToken"))
 
     def make(self):
         self.request("PUT")

@@ -68,6 +68,8 @@ rgw_enable_usage_log = false
 rgw_enable_ops_log = {log}
 rgw_ops_log_rados = false
 rgw_ops_log_file_path = {dir}/requests.json
+rgw_s3_auth_use_sts = {sts}
+rgw_sts_key = abcdefghijklmnop
 """
 
 
@@ -90,8 +92,10 @@ def free_ports(count):
 
 
 class Gateway:
-    """store: how much fits in; log: whether each request is written down for requests()."""
-    def __init__(self, store="1G", log=False):
+    """store: how much fits in; log: whether each request is written down for requests(); sts: whether it gives keys
+    for a while, and takes them."""
+    def __init__(self, store="1G", log=False, sts=False):
+        self.sts = sts
         self.store, self.log, self.log_at, self.markers = store, log, 0, 0
         self.dir = tempfile.mkdtemp(prefix="pawl-s3-")
         self.port, self.tls_port, self.mon_port = free_ports(3)
@@ -159,7 +163,7 @@ class Gateway:
         with open(self.path("ceph.conf"), "w", encoding="ascii") as f:
             f.write(CONF.format(fsid=fsid, dir=self.dir, port=self.port, tls_port=self.tls_port,
                                 mon_port=self.mon_port, name=NAME, store=self.store,
-                                log="true" if self.log else "false"))
+                                log="true" if self.log else "false", sts="true" if self.sts else "false"))
         self.make_certificates()
         self.make_keyring()
         self.run("monmaptool", "--create", "--fsid", fsid, "--addv", "a",
@@ -195,6 +199,18 @@ class Gateway:
     def add_user(self, name, key_id, secret):
         self.ceph("radosgw-admin", "user", "create", f"--uid={name}", f"--display-name={name}",
                   f"--access-key={key_id}", f"--secret-key={secret}")
+
+    def add_role(self, name):
+        """The user 'pawl' may take it on, and who has it may do anything in buckets."""
+        trust = {"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Principal": {"AWS": ["arn:aws:iam:::user/pawl"]}, "Action": ["sts:AssumeRole"]}]}
+        allowed = {"Version": "2012-10-17", "Statement": [
+            {"Effect": "Allow", "Action": ["s3:*"], "Resource": ["arn:aws:s3:::*"]}]}
+        self.ceph("radosgw-admin", "role", "create", f"--role-name={name}", "--path=/",
+                  f"--assume-role-policy-doc={json.dumps(trust)}")
+        self.ceph("radosgw-admin", "role-policy", "put", f"--role-name={name}", "--policy-name=all",
+                  f"--policy-doc={json.dumps(allowed)}")
+        return f"arn:aws:iam:::role/{name}"
 
     def make_bucket(self, name):
         now, payload = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime()), hashlib.sha256(b"").hexdigest()
