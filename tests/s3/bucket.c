@@ -4,6 +4,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 const char *bucket_env(const char *name)
 {
@@ -74,7 +75,8 @@ void bucket_make(struct bucket *b)
 {
     struct s3_reply reply;
     struct depot_source nothing = DEPOT_PARTS(NULL, 0);
-    if (s3_put(b->s3, STR(""), &nothing, false, &reply) != S3_DONE) {
+    if (s3_put(b->s3, STR(""), &nothing, false, &reply) != S3_DONE
+        && strcmp(reply.code, "BucketAlreadyOwnedByYou") != 0) {
         fprintf(stderr, "the bucket cannot be made: %s\n", reply.trouble);
         exit(EXIT_FAILURE);
     }
