@@ -3,6 +3,7 @@
 #pragma once
 
 #include "cache/far.h"
+#include "cache/far_send.h"
 #include "cache/far_view.h"
 #include "cache/inside.h"
 
@@ -18,7 +19,9 @@ struct far_fetcher { /* its own lane's */
 struct far_pusher { /* its own lane's */
     struct cache *near;
     struct far_view view;
-    struct store store; /* over the far depot */
+    struct store store;    /* over the far depot */
+    struct far_send *send; /* takes its packs; NULL: they go one by one */
+    bool resumed;
     bool open, unusable;
 };
 

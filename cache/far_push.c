@@ -14,6 +14,8 @@
 #include <unistd.h>
 
 enum { ATTEMPTS = 3, SEEN_KEY = 33 };
+#define SEGMENT_WORTH (UINT64_C(3) * GROUP_BYTES)
+#define RESUME_MS (MANIFEST_OWN_MS - MANIFEST_HOUR_MS)
 #define LEARN_BYTES (UINT64_C(1) << 20) /* of what is smaller no older version is looked for */
 
 void far_pusher_close(struct far_pusher *x, struct diags *notes)
@@ -21,9 +23,19 @@ void far_pusher_close(struct far_pusher *x, struct diags *notes)
     if (x->open) {
         store_free(&x->store);
     }
+    far_send_close(x->send);
     far_view_close(&x->view);
     cache_close(x->near, notes);
     *x = (struct far_pusher){0};
+}
+
+static void open_store(struct far_pusher *x)
+{
+    store_init(&x->store, x->view.depot, -1, (struct store_finder){0});
+    if (x->send) {
+        x->store.writer.depot = far_send_depot(x->send);
+        x->store.writer.target = FAR_SEND_TARGET;
+    }
 }
 
 static bool open_pusher(struct far *f, struct diags *notes)
@@ -40,7 +52,8 @@ static bool open_pusher(struct far *f, struct diags *notes)
     if (!x->near) {
         return false;
     }
-    store_init(&x->store, x->view.depot, -1, (struct store_finder){0});
+    x->send = far_send_open(f->place);
+    open_store(x);
     x->open = true;
     x->unusable = false;
     return true;
@@ -101,12 +114,11 @@ static bool take_object(void *context, const struct ref *ref, const struct pack_
     return added(c, ref, &at, pack_add_stored(&c->x->store.writer, ref, item, &at, c->notes));
 }
 
+/* What the scan has hashed a moment ago, of a file that nobody changes; readers will see if somebody did. */
 static bool take_raw(struct copying *c, const struct ref *ref, struct str raw)
 {
     struct pack_run at;
-    struct digest digest = digest_of(raw.s, raw.n);
-    return digest_eq(&digest, &ref->digest)
-           && added(c, ref, &at, pack_add(&c->x->store.writer, ref, raw, &at, c->notes));
+    return added(c, ref, &at, pack_add(&c->x->store.writer, ref, raw, &at, c->notes));
 }
 
 static bool take_chunk(struct copying *c, const struct ref *ref, uint64_t offset)
@@ -242,12 +254,24 @@ static void begin(struct pushing *p, struct far_pusher *x, struct diags *notes)
     *p = (struct pushing){.x = x, .notes = notes, .began_boot_ns = time_boot_ns()};
 }
 
+static bool wait_for_packs(struct far_pusher *x, struct diags *notes)
+{
+    struct depot_reply reply;
+    if (!x->send || far_send_wait(x->send, &reply) == DEPOT_DONE) {
+        return true;
+    }
+    diag_warning(notes, "cache-write", SPAN_NONE, "cannot write to the cache: %s",
+                 reply.error ? diag_reason(reply.error) : "no answer");
+    return false;
+}
+
 /* Packs first, strictly; then what names them. */
 static enum manifest_answer publish(struct pushing *p)
 {
     struct far_pusher *x = p->x;
     struct manifest *m = &x->view.manifest;
     bool sealed = store_seal(&x->store, p->notes);
+    sealed = wait_for_packs(x, p->notes) && sealed;
     for (uint32_t i = 0; i < x->store.writer.put_count; i++) {
         manifest_add_own(m, &x->store.writer.puts[i].id, p->began_boot_ns);
     }
@@ -319,8 +343,30 @@ static bool forget_lost(struct far_pusher *x)
 /* What a pack under construction would have held is void. */
 static void forget_all(struct far_pusher *x)
 {
+    struct depot_reply unheard;
+    if (x->send) {
+        (void)far_send_wait(x->send, &unheard);
+    }
     store_free(&x->store);
-    store_init(&x->store, x->view.depot, -1, (struct store_finder){0});
+    open_store(x);
+}
+
+/* What an earlier run sent and could not publish: of those packs the writer is still the owner. */
+static void resume(struct far_pusher *x)
+{
+    struct arena a = {0};
+    struct far_sent *sent;
+    struct manifest *m = &x->view.manifest;
+    uint32_t count = x->resumed ? 0 : far_sent_read(x->view.place, &a, &sent);
+    x->resumed = true;
+    for (uint32_t i = 0; i < count; i++) {
+        int64_t age_ms = manifest_now_ms(m) - sent[i].at_ms;
+        if (age_ms >= 0 && age_ms < RESUME_MS && !view_find_pack(&m->view, &sent[i].id)) {
+            store_learn_pack(&x->store, &sent[i].id, sent[i].bytes);
+            manifest_add_own(m, &sent[i].id, time_boot_ns() - age_ms * 1000000);
+        }
+    }
+    arena_free(&a);
 }
 
 /* ---- a run ---- */
@@ -390,7 +436,7 @@ static bool is_late(const struct run *r)
 static bool gather(struct run *r, struct pushing *p)
 {
     uint64_t bytes = 0;
-    while (r->next < r->count && bytes < GROUP_BYTES && !is_late(r)) {
+    while (r->next < r->count && bytes < SEGMENT_WORTH && !is_late(r)) {
         const struct pack_writer *w = &r->x->store.writer;
         uint32_t puts = w->put_count;
         size_t before = w->body.n;
@@ -398,7 +444,8 @@ static bool gather(struct run *r, struct pushing *p)
             return false;
         }
         r->next++;
-        bytes += w->put_count > puts ? GROUP_BYTES : w->body.n - before;
+        uint64_t put = (uint64_t)(w->put_count - puts) * GROUP_BYTES;
+        bytes += put ? put : w->body.n - before;
     }
     return true;
 }
@@ -417,6 +464,7 @@ static bool push_group(struct run *r)
         r->out->results += answer == MANIFEST_DONE ? p.results.n : 0;
         arena_free(&p.arena);
         if (answer == MANIFEST_DONE) {
+            far_sent_forget(r->x->view.place);
             return true;
         }
         if (answer == MANIFEST_FAILED) {
@@ -450,6 +498,7 @@ void far_push(struct far *f, const struct digest *fingerprints, uint32_t count,
               && far_view_sync(&x->view, MANIFEST_VIEW_MS, notes)
               && manifest_read_format(&x->view.manifest, true, &own);
     if (ok) {
+        resume(x);
         forget_condemned(x);
         r.any_lost = forget_lost(x);
     }

@@ -21,6 +21,7 @@ enum {
     FOOTER_ENTRY_MAX = 63,
     FOOTER_LIMIT = PACK_ENTRIES_LIMIT * 48,
     ITEM_HEAD_MAX = 21,
+    FOOTER_GET_LIMIT = 4 << 20,
 };
 
 /* ---- names ---- */
@@ -105,7 +106,7 @@ void pack_runs_add(struct pack_runs *runs, const struct pack_run *at)
 
 void pack_writer_init(struct pack_writer *w, struct depot *depot)
 {
-    *w = (struct pack_writer){.depot = depot};
+    *w = (struct pack_writer){.depot = depot, .target = PACK_TARGET};
     buf_init(&w->body, PACK_LIMIT);
     buf_init(&w->footer, FOOTER_LIMIT);
     frame_encoder_init(&w->encoder);
@@ -237,7 +238,7 @@ bool pack_add_stored(struct pack_writer *w, const struct ref *ref, const struct 
     assert(!w->body.full && !w->footer.full);
     w->count++;
     *at = (struct pack_run){w->id, offset, w->body.n - offset, 1};
-    return w->body.n < PACK_TARGET || pack_seal(w, notes);
+    return w->body.n < w->target || pack_seal(w, notes);
 }
 
 bool pack_add(struct pack_writer *w, const struct ref *ref, struct str raw, struct pack_run *at,
@@ -428,6 +429,24 @@ enum pack_answer pack_read_footer(struct depot *d, const struct pack_id *id, uin
     }
     buf_free(&bytes);
     return answer;
+}
+
+enum pack_answer pack_read_footer_behind(struct depot *d, const struct pack_id *id, uint64_t offset,
+                                         struct arena *a, struct pack_footer *out)
+{
+    struct buf bytes;
+    struct tail tail;
+    buf_init(&bytes, FOOTER_GET_LIMIT);
+    *out = (struct pack_footer){0};
+    struct pack_run rest = {*id, offset, DEPOT_REST, 1};
+    bool ok = pack_get(d, &rest, &bytes) == PACK_DONE && bytes.n >= PACK_TAIL
+              && tail_read(bytes.s + bytes.n - PACK_TAIL, offset + bytes.n, &tail)
+              && tail.offset >= offset && frame_matches(&tail, bytes.s + (tail.offset - offset))
+              && pack_footer_read(
+                  a, str_sub(buf_str(&bytes), (size_t)(tail.offset - offset), (size_t)tail.size),
+                  tail.offset, out);
+    buf_free(&bytes);
+    return ok ? PACK_DONE : pack_read_footer(d, id, 0, a, out);
 }
 
 /* ---- verifying and copying ---- */

@@ -83,6 +83,7 @@ struct pack_writer {
     struct buf body;     /* empty: none under construction */
     struct buf footer;
     uint32_t count;
+    size_t target;          /* PACK_TARGET, or less where room is dear */
     int64_t oldest_boot_ns; /* when its first object came */
     struct frame_encoder encoder;
     struct pack_put *puts; /* all that were put since init or the last pack_forget_puts */
@@ -132,6 +133,9 @@ struct pack_footer {
 bool pack_footer_read(struct arena *a, struct str frame, uint64_t end, struct pack_footer *out);
 enum pack_answer pack_read_footer(struct depot *d, const struct pack_id *id, uint64_t size,
                                   struct arena *a, struct pack_footer *out);
+/* The same of a pack whose size nobody knows, by one get, if little lies between this offset and its footer. */
+enum pack_answer pack_read_footer_behind(struct depot *d, const struct pack_id *id, uint64_t offset,
+                                         struct arena *a, struct pack_footer *out);
 /* Reads the whole pack and verifies each object by its digest; bad ones are counted (and still PACK_DONE). */
 struct pack_checked {
     uint64_t objects, bad_objects, bytes;

@@ -516,17 +516,52 @@ static uint64_t pack_size(const struct store *s, const struct pack_id *id)
                : 0;
 }
 
-static void learn_pack(struct store *s, const struct pack_id *id)
+static void learn_footer(struct store *s, const struct pack_id *id,
+                         const struct pack_footer *footer)
+{
+    for (uint32_t i = 0; i < footer->count; i++) {
+        const struct pack_entry *e = &footer->at[i];
+        struct ref ref = {e->kind, e->raw, e->digest};
+        struct pack_run at = {*id, e->offset, pack_entry_length(e), 1};
+        known_add(&s->known, &ref, &at);
+    }
+}
+
+void store_learn_pack(struct store *s, const struct pack_id *id, uint64_t size)
 {
     struct arena a = {0};
     struct pack_footer footer;
-    if (pack_read_footer(s->depot, id, pack_size(s, id), &a, &footer) == PACK_DONE) {
-        for (uint32_t i = 0; i < footer.count; i++) {
-            const struct pack_entry *e = &footer.at[i];
-            struct ref ref = {e->kind, e->raw, e->digest};
-            struct pack_run at = {*id, e->offset, pack_entry_length(e), 1};
-            known_add(&s->known, &ref, &at);
+    if (known_learn(&s->known, id)
+        && pack_read_footer(s->depot, id, size, &a, &footer) == PACK_DONE) {
+        learn_footer(s, id, &footer);
+    }
+    arena_free(&a);
+}
+
+/* How far the place's runs go in the pack. */
+static uint64_t runs_end(const struct pack_place *place, const struct pack_id *id)
+{
+    uint64_t end = 0;
+    for (uint32_t i = 0; i < place->run_count; i++) {
+        const struct pack_run *run = &place->runs[i];
+        if (run->count && pack_id_eq(&run->pack, id) && run->offset + run->length > end) {
+            end = run->offset + run->length;
         }
+    }
+    return end;
+}
+
+static void learn_of_place(struct store *s, const struct pack_place *place,
+                           const struct pack_id *id)
+{
+    struct arena a = {0};
+    struct pack_footer footer;
+    uint64_t size = pack_size(s, id);
+    enum pack_answer answer =
+        size ? pack_read_footer(s->depot, id, size, &a, &footer)
+             : pack_read_footer_behind(s->depot, id, runs_end(place, id), &a, &footer);
+    if (answer == PACK_DONE) {
+        learn_footer(s, id, &footer);
     }
     arena_free(&a);
 }
@@ -537,7 +572,7 @@ void store_learn(struct store *s, const struct pack_place *place)
         const struct pack_run *run = &place->runs[i];
         if (run->count) {
             if (known_learn(&s->known, &run->pack)) {
-                learn_pack(s, &run->pack);
+                learn_of_place(s, place, &run->pack);
             }
         } else if (place->root.kind == REF_LIST && place->run_count == 1) {
             known_add(&s->known, &place->root, run);

@@ -51,5 +51,7 @@ bool store_is_lost(const struct store *s, const struct pack_place *place);
 /* Learns from the footers of the place's packs what lies there, so that a new version of a large file or
  * folder is stored only where it changed. Cheap if learned before. */
 void store_learn(struct store *s, const struct pack_place *place);
+/* The same of one pack; size: of the whole of it. */
+void store_learn_pack(struct store *s, const struct pack_id *pack, uint64_t size);
 /* The pack was condemned, dropped or could not be put: nothing may count on it. */
 void store_forget(struct store *s, const struct pack_id *pack);

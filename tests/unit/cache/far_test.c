@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A far place in a folder, between two local caches: what one has pushed the other fetches, verified, or not at all. */
 #include "cache/far_inside.h"
+#include "cache/far_send.h"
 #include "tests/unit/cache/door.h"
 
 struct two {
@@ -162,6 +163,32 @@ static void grown_file_goes_up_in_part(void **state)
     push(t, "y", 1);
     assert_true(far_place_count(far_place_of(t->far_a)).sent < 1 << 20);
     assert_true(fetch(t, "y"));
+}
+
+/* Packs that came through are not sent again, though the segment that should have named them never came. */
+static void push_goes_on_where_it_was_stopped(void **state)
+{
+    struct two *t = *state;
+    struct digest fp = fingerprint("x");
+    struct far_pushed pushed;
+    struct str obstacle = path_join(&t->a->arena, t->far_dir, STR("m"));
+    store(t->a, "x", STR("x"), noise(t->a, 4 << 20, 3));
+    assert_true(cache_flush(t->a->cache, true, &t->a->notes));
+    assert_true(file_make_dirs(FILE_CWD, t->far_dir, 0700));
+    assert_true(file_write(FILE_CWD, obstacle, STR(""), 0600, false));
+    far_push(t->far_a, &fp, 1, soon(), &pushed, &t->a->notes);
+    assert_false(pushed.whole);
+    assert_true(file_remove(FILE_CWD, obstacle));
+    for (int i = 0; i < 2; i++) {
+        far_close(t->far_a);
+        t->far_a = open_far(t, t->a);
+        push(t, "x", i == 0);
+        assert_true(far_place_count(far_place_of(t->far_a)).sent < 100000);
+    }
+    (void)far_file(t, STR("p")); /* there is one */
+    assert_true(fetch(t, "x"));
+    struct far_sent *sent;
+    assert_int_equal(far_sent_read(far_place_of(t->far_a), &t->a->arena, &sent), 0);
 }
 
 static void lookup_asks_once_and_then_knows(void **state)
@@ -574,6 +601,7 @@ int main(void)
         TEST(what_is_there_is_not_pushed_again),
         TEST(same_bytes_go_up_once),
         TEST(grown_file_goes_up_in_part),
+        TEST(push_goes_on_where_it_was_stopped),
         TEST(lookup_asks_once_and_then_knows),
         TEST(copy_that_was_garbled_is_fetched_again),
         TEST(garbled_pack_is_a_miss),
