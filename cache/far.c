@@ -91,11 +91,12 @@ const struct ref *far_root(const struct record *r, uint32_t i)
 
 /* ---- hits ---- */
 
-/* Plain files are a folder's own: nobody else's place may speak of them. */
+/* Plain files are a folder's own: nobody else's place may speak of them. Nor may it of what no pack has room for. */
 static bool is_far_place(const struct pack_place *p)
 {
     for (uint32_t i = 0; i < p->run_count; i++) {
-        if (p->runs[i].count == 0) {
+        const struct pack_run *run = &p->runs[i];
+        if (run->count == 0 || run->offset > PACK_LIMIT || run->length > PACK_LIMIT - run->offset) {
             return false;
         }
     }

@@ -311,10 +311,10 @@ static bool fill_copy(int fd, struct str bytes, int64_t stored_ms)
 {
     struct timespec t = {(time_t)(stored_ms / 1000), (long)(stored_ms % 1000) * 1000000};
     struct timespec times[2] = {t, t};
-    return file_write_all(fd, bytes.s, bytes.n) && futimens(fd, times) == 0 && fdatasync(fd) == 0;
+    return file_write_all(fd, bytes.s, bytes.n) && futimens(fd, times) == 0;
 }
 
-/* A copy that cannot be kept is fetched again next time. */
+/* A copy that cannot be kept is fetched again next time, and so is one that a power cut has torn. */
 static void keep_copy(struct far_depot *d, struct str key, struct str bytes, int64_t stored_ms)
 {
     char name[COPY_NAME], temp[COPY_NAME];

@@ -21,6 +21,9 @@ struct fetching {
     const struct fetch *f;
     struct place_reader reader;
     struct arena arena; /* of the folders and lists one is in */
+    struct arena counts;
+    struct table trees;         /* that were checked … */
+    VEC(uint64_t) tree_entries; /* … and what lies below each, by number */
     uint64_t entries;
     uint32_t depth;
     int error; /* errno of a target that could not be written, else 0 */
@@ -252,12 +255,24 @@ static bool make_folder(struct fetching *x, int dir, const char *name, const str
     return ok;
 }
 
+/* What one and the same tree may hold many times over, without being any larger for it. */
+static bool count_entry(struct fetching *x, uint64_t *sum, const struct ref *e)
+{
+    uint32_t number = TABLE_NONE;
+    if (e->kind == REF_TREE) {
+        number = table_find(&x->trees, (struct str){(const char *)e->digest.b, sizeof e->digest.b});
+    }
+    *sum += 1 + (number == TABLE_NONE ? 0 : x->tree_entries.at[number]);
+    return *sum <= FETCH_ENTRIES_LIMIT || fail(x, FETCH_BAD);
+}
+
 /* The same without a trace. What was met before is verified already. */
 static bool check_tree(struct fetching *x, const struct ref *ref)
 {
     static const struct target nowhere = {NULL, -1};
     struct tree tree;
     struct arena_mark mark = arena_mark(&x->arena);
+    uint64_t sum = 0;
     x->depth++;
     bool ok = get_tree(x, ref, &tree);
     for (uint32_t i = 0; ok && i < tree.count; i++) {
@@ -265,9 +280,15 @@ static bool check_tree(struct fetching *x, const struct ref *ref)
         if (e->kind != REF_LINK && !place_has(&x->reader, e)) {
             ok = e->kind == REF_TREE ? check_tree(x, e) : fetch_content(x, e, &nowhere);
         }
+        ok = ok && count_entry(x, &sum, e);
     }
     x->depth--;
     arena_reset(&x->arena, mark);
+    bool is_new;
+    table_add(&x->trees, (struct str){(const char *)ref->digest.b, sizeof ref->digest.b}, &is_new);
+    if (is_new) {
+        *VEC_PUSH(&x->counts, &x->tree_entries) = sum;
+    }
     return ok;
 }
 
@@ -278,6 +299,7 @@ static void fetching_init(struct fetching *x, const struct fetch *f, const struc
     *x = (struct fetching){.f = f, .answer = FETCH_DONE};
     place_reader_init(&x->reader, f->depot, place);
     x->reader.decoder = frame_pool_take(f->frames);
+    table_init(&x->trees, &x->counts);
 }
 
 static enum fetch_answer fetching_end(struct fetching *x)
@@ -285,6 +307,7 @@ static enum fetch_answer fetching_end(struct fetching *x)
     frame_pool_give(x->f->frames, &x->reader.decoder);
     place_reader_free(&x->reader);
     arena_free(&x->arena);
+    arena_free(&x->counts);
     return x->answer;
 }
 
