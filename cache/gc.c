@@ -41,7 +41,7 @@ struct gc {
     struct manifest *m;
     const struct cache_gc_options *o;
     struct cache_gc_report *report;
-    struct arena arena;
+    struct arena arena, scratch;
     struct stock stock;
     struct needed needed;
     struct gc_root *roots; /* by number in needed */
@@ -88,22 +88,29 @@ static uint64_t place_bytes(const struct pack_place *p)
     return n;
 }
 
-/* The place that counts: a sound one, else a complete one. */
+/* The place that counts: a sound one, else a complete one. Of the others nothing is kept: there may be many. */
 static void choose_place(struct gc *g, uint32_t number)
 {
     struct needed_root *root = &g->needed.roots.at[number];
     struct gc_root *chosen = &g->roots[number];
     struct pack_place *places;
+    struct arena_mark mark = arena_mark(&g->scratch);
     uint32_t count =
-        view_find_places(&g->m->view, &root->root, VIEW_PLACES_ALL, &g->arena, &places);
+        view_find_places(&g->m->view, &root->root, VIEW_PLACES_ALL, &g->scratch, &places);
     for (uint32_t i = 0; i < count && !chosen->known; i++) {
-        if (stock_has_place(&g->stock, &places[i])) {
-            chosen->place = places[i];
+        const struct pack_place *p = &places[i];
+        if (stock_has_place(&g->stock, p)) {
+            struct pack_run *runs = ARENA_ARRAY(&g->arena, struct pack_run, p->run_count + 1);
+            if (p->run_count > 0) {
+                memcpy(runs, p->runs, p->run_count * sizeof *runs);
+            }
+            chosen->place = (struct pack_place){p->root, runs, p->run_count};
             chosen->known = true;
-            chosen->sound = !view_place_is_condemned(&g->m->view, &places[i]);
-            root->bytes = place_bytes(&places[i]);
+            chosen->sound = !view_place_is_condemned(&g->m->view, p);
+            root->bytes = place_bytes(p);
         }
     }
+    arena_reset(&g->scratch, mark);
 }
 
 static bool is_needed(const struct gc *g, uint32_t root)
@@ -515,6 +522,7 @@ bool gc_run(struct manifest *m, const struct cache_gc_options *o, struct cache_g
     }
     needed_free(&g.needed);
     stock_free(&g.stock);
+    arena_free(&g.scratch);
     arena_free(&g.arena);
     return ok;
 }

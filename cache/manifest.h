@@ -26,7 +26,7 @@ struct manifest_bounds {
 #define MANIFEST_BOUNDS                                                                            \
     (struct manifest_bounds)                                                                       \
     {                                                                                              \
-        20000, UINT64_C(512) << 20, UINT64_C(1) << 30, UINT64_C(8) << 20                           \
+        20000, UINT64_C(512) << 20, UINT64_C(512) << 20, UINT64_C(4) << 20                         \
     }
 
 /* Where time and chance come from: the system, or a test. */

@@ -76,7 +76,8 @@ void cache_text_gc(struct buf *b, const struct cache_gc_report *report, const st
     str_put_size(b, report->bytes_freed);
     buf_put_str(b, STR(" now, "));
     str_put_size(b, report->bytes_condemned);
-    buf_put_str(b, STR(" announced, to be deleted a day later (--now: at once)\n"));
+    buf_put_str(b, STR(" announced, to be deleted a day later"));
+    buf_put_str(b, o->remote ? STR("\n") : STR(" (--now: at once)\n"));
 }
 
 void cache_text_check(struct buf *b, const struct cache_check_report *report, bool sound, bool json)
