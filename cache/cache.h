@@ -15,11 +15,11 @@
 struct cache;
 
 struct cache_options {
-    struct str dir;     /* the cache's folder; made with mode 0700 if absent */
-    uint8_t hint[8];    /* of the pipeline's name */
-    bool read_only;     /* restore, never store */
-    uint64_t max_bytes; /* 0: no bound; else a build's end collects down to it */
-    const struct trust *trust; /* whose results are taken; NULL: everybody's. Both are copied */
+    struct str dir;                /* the cache's folder; made with mode 0700 if absent */
+    uint8_t hint[8];               /* of the pipeline's name */
+    bool read_only;                /* restore, never store */
+    uint64_t max_bytes;            /* 0: no bound; else a build's end collects down to it */
+    const struct trust *trust;     /* whose results are taken; NULL: everybody's. Both are copied */
     const struct trust_self *self; /* who commits; NULL: somebody without a name */
 };
 
@@ -77,6 +77,8 @@ bool cache_gc(struct cache *c, const struct cache_gc_options *o, struct cache_gc
 struct cache_check_report {
     uint64_t segments, bad_segments, packs, bad_packs, objects, bad_objects, records,
         records_without_bytes;
+    /* of blocks: good ones, ones of keys that are not known here, and ones that do not hold */
+    uint64_t signatures, unknown_signatures, bad_signatures;
 };
 /* Reads and verifies everything. false: something is damaged (each told in notes). */
 bool cache_check(struct cache *c, struct cache_check_report *out, struct diags *notes);
@@ -85,6 +87,9 @@ struct cache_entry {
     const struct record *record; /* valid during the call */
     uint64_t bytes;              /* raw size of its outputs */
     bool complete;               /* all its bytes are here */
+    struct str signer;           /* for people; empty: nothing is to be said of it */
+    const uint8_t *key; /* SIGN_ID bytes, as the block says; NULL: unsigned, or not looked at */
+    bool trusted;
 };
 /* Each kept record, newest first. */
 bool cache_list(struct cache *c, void (*each)(void *context, const struct cache_entry *e),

@@ -122,7 +122,9 @@ bool cache_list(struct cache *c, void (*each)(void *context, const struct cache_
     qsort(rows, count, sizeof *rows, compare_listed);
     for (uint32_t i = 0; i < count; i++) {
         struct arena_mark mark = arena_mark(&a);
-        tell_entry(c, rows[i].row, &a, each, context);
+        if (i == 0 || !str_eq(rows[i - 1].row, rows[i].row)) { /* some stand under several names */
+            tell_entry(c, rows[i].row, &a, each, context);
+        }
         arena_reset(&a, mark);
     }
     needed_free(&needed);
@@ -141,12 +143,47 @@ struct check {
     struct arena arena;
 };
 
+static const struct sign_public *known_key(const struct cache *c, const uint8_t *id)
+{
+    for (uint32_t i = 0; i < c->trust.count; i++) {
+        if (memcmp(c->trust.keys[i].id, id, SIGN_ID) == 0) {
+            return &c->trust.keys[i];
+        }
+    }
+    const struct sign_public *own = &c->self.key.public;
+    return c->self.signs && memcmp(own->id, id, SIGN_ID) == 0 ? own : NULL;
+}
+
+static void check_signatures(struct check *k, const struct view_segment *s)
+{
+    uint64_t bad = k->report->bad_signatures;
+    for (uint32_t i = 0; i < s->segment.blocks.n; i++) {
+        const struct segment_block *b = &s->segment.blocks.at[i];
+        if (!segment_block_is_signed(b)) {
+            continue;
+        }
+        const struct sign_public *key = known_key(k->c, b->key);
+        if (!key) {
+            k->report->unknown_signatures++;
+        } else if (segment_block_check(b->bytes, key)) {
+            k->report->signatures++;
+        } else {
+            k->report->bad_signatures++;
+        }
+    }
+    if (k->report->bad_signatures > bad) {
+        diag_warning(k->notes, "cache-damaged", SPAN_NONE,
+                     "'%s' holds results that are not signed by whom they name", s->name);
+    }
+}
+
 static void check_segments(struct check *k)
 {
     const struct view *v = &k->c->manifest.view;
     for (uint32_t i = 0; i < v->count; i++) {
         const struct view_segment *s = v->segments[i];
         k->report->segments++;
+        check_signatures(k, s);
         if (s->state == SEGMENT_BAD) {
             k->report->bad_segments++;
             diag_warning(k->notes, "cache-damaged", SPAN_NONE, "'%s' is damaged", s->name);
@@ -274,5 +311,6 @@ bool cache_check_held(struct cache *c, struct cache_check_report *out, struct di
     check_records(&k);
     stock_free(&k.stock);
     arena_free(&k.arena);
-    return out->bad_segments == 0 && out->bad_packs == 0 && out->bad_objects == 0;
+    return out->bad_segments == 0 && out->bad_packs == 0 && out->bad_objects == 0
+           && out->bad_signatures == 0;
 }

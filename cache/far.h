@@ -80,3 +80,7 @@ bool far_used_add(const struct far_place *p, const struct digest *fingerprints, 
 bool far_queue_add(const struct far_place *p, const struct digest *fingerprints, uint32_t count);
 bool far_queue_drop(const struct far_place *p, const struct digest *fingerprints, uint32_t count);
 uint32_t far_queue_read(const struct far_place *p, struct arena *a, struct digest **out);
+
+/* Publishes what is taken here and wanted once more, under the own key. Wants a key and a list. Asking lane. */
+void far_vouch(struct far *f, bool (*wanted)(void *context, const struct far_hit *h), void *context,
+               struct far_pushed *out, struct diags *notes);

@@ -32,7 +32,11 @@ bool far_check(struct far *f, struct cache_check_report *out, struct diags *note
     if (!open_whole(f, notes)) {
         return false;
     }
-    struct cache c = {.depot = f->view.depot, .folder = -1, .manifest = f->view.manifest};
+    struct cache c = {.depot = f->view.depot,
+                      .folder = -1,
+                      .manifest = f->view.manifest,
+                      .trust = f->trust,
+                      .self = f->self};
     table_init(&c.standing, &c.arena);
     bool ok = cache_check_held(&c, out, notes);
     for (uint32_t i = 0; i < c.standing.count; i++) { /* what results name, and is not there */
@@ -40,6 +44,7 @@ bool far_check(struct far *f, struct cache_check_report *out, struct diags *note
             far_place_lose(f->place, c.standing.keys[i]);
         }
     }
+    trust_self_wipe(&c.self);
     arena_free(&c.arena);
     far_place_tell(f->place, notes);
     return ok;

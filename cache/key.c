@@ -209,7 +209,8 @@ static bool is_private(const struct stat *st)
     return (st->st_mode & OTHERS) == 0 && (st->st_uid == geteuid() || st->st_uid == 0);
 }
 
-enum key_answer key_load_private(struct str path, struct sign_private *out, struct diags *d)
+enum key_answer key_load_private(struct str path, struct sign_private *out, struct diags *d,
+                                 struct diags *notes)
 {
     char text[KEY_TEXT_LIMIT];
     struct stat st;
@@ -226,11 +227,11 @@ enum key_answer key_load_private(struct str path, struct sign_private *out, stru
     enum key_answer answer = KEY_GOOD;
     if (!is_private(&st)) {
         struct diag *e =
-            diag_warning(d, "open-signing-key", SPAN_NONE,
-                         "others can read the signing key '%.*s': it is not used, and results are "
-                         "not signed",
+            diag_warning(notes, "open-signing-key", SPAN_NONE,
+                         "others can read the signing key '%.*s' ('chmod 600' it): it is not used, "
+                         "and results are not signed",
                          STR_ARG(path));
-        diag_help(d, e, "'chmod 600' it; if others may have read it, make a new one");
+        diag_help(notes, e, "if others may have read it, make a new one");
         answer = KEY_OPEN;
     } else if (!key_read_private((struct str){text, n}, out)) {
         struct diag *e =

@@ -30,7 +30,9 @@ enum key_answer {
     KEY_OPEN,   /* others can read it: told as a warning ("open-signing-key") */
     KEY_BAD,    /* told as an error ("bad-signing-key") */
 };
-enum key_answer key_load_private(struct str path, struct sign_private *out, struct diags *d);
+/* Errors to d, the warning to notes. */
+enum key_answer key_load_private(struct str path, struct sign_private *out, struct diags *d,
+                                 struct diags *notes);
 
 /* The secret by which a user's own blocks are known in the local cache; it never leaves the machine. make: where
  * there is no good one, there is one afterwards. Nothing is told: without it own results only cost a run. */

@@ -586,7 +586,10 @@ static void open_cache(struct building *b)
     const struct build_options *o = b->options;
     if (o->no_cache || o->cache_dir.n == 0)
         return;
-    struct cache_options co = {.dir = o->cache_dir, .read_only = o->mode == BUILD_ASK};
+    struct cache_options co = {.dir = o->cache_dir,
+                               .read_only = o->mode == BUILD_ASK,
+                               .trust = &b->keyring.trust,
+                               .self = &b->keyring.self};
     struct digest hint = digest_of(graph_text(b->graph, b->graph->name).s, b->graph->name.n);
     memcpy(co.hint, hint.b, sizeof co.hint);
     struct arena scratch = {0};
@@ -596,6 +599,20 @@ static void open_cache(struct building *b)
     build_tell_notes(b, &notes);
     arena_free(&scratch);
     remote_open(b);
+}
+
+/* Whom this workspace trusts, and under which name it commits. */
+static bool open_keys(struct building *b)
+{
+    struct arena scratch = {0};
+    struct diags notes;
+    diags_init(&notes, &scratch);
+    struct keyring_source from = {b->graph, b->root, b->options->environment,
+                                  b->options->mode == BUILD_RUN};
+    bool ok = keyring_open(&b->keyring, b->arena, &from, b->diags, &notes);
+    build_tell_notes(b, &notes);
+    arena_free(&scratch);
+    return ok;
 }
 
 static bool open_machinery(struct building *b)
@@ -742,8 +759,11 @@ enum build_result build_pipeline(struct pipeline *p, struct state *state,
                          .arena = &arena,
                          .root = p->options.root,
                          .started_ns = time_now_ns()};
-    enum build_result result = open_machinery(&b) ? run_build(&b) : BUILD_UNUSABLE;
+    enum build_result result = !open_keys(&b)       ? BUILD_WRONG
+                               : open_machinery(&b) ? run_build(&b)
+                                                    : BUILD_UNUSABLE;
     close_machinery(&b);
+    keyring_close(&b.keyring);
     drop_old_graphs(&b, true);
     wanted_end(&b);
     arena_free(&arena);

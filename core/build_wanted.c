@@ -150,11 +150,6 @@ static bool check_step(struct building *b, const struct graph_step *s, struct di
         return not_supported(b, s->span, d, "an executor other than 'local'",
                              "leave 'on' out to run it here");
     }
-    if (s->remote != GRAPH_REMOTE_OFF && b->graph->remote && b->graph->remote->trust.n > 0
-        && !b->options->no_remote) {
-        return not_supported(b, b->graph->remote->span, d, "'trust' of a remote cache",
-                             "'--no-remote' builds with the local cache alone");
-    }
     return true;
 }
 

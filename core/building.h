@@ -9,6 +9,7 @@
 #include "core/base/workers.h"
 #include "core/build.h"
 #include "core/fingerprint.h"
+#include "core/keyring.h"
 #include "core/observe.h"
 #include "core/plan.h"
 #include "core/run/runner.h"
@@ -96,6 +97,7 @@ struct task {
     uint32_t far_count, far_next;
     struct remote_fetch *fetch;  /* that is under way, or brought … */
     const struct cache_hit *got; /* … this, which lies in the local cache now */
+    struct trust_signer signer;  /* of the hit that is tried or restored */
     bool from_remote;
     int64_t far_expected_ns; /* what an older result there took; 0: not known */
     bool fresh;              /* ask for what is there now, not lately */
@@ -155,6 +157,7 @@ struct building {
     struct runner *runner;
     struct sched *sched;
     struct observe *observe;
+    struct keyring keyring;
     struct cache *cache;   /* NULL: none */
     struct remote *remote; /* NULL: none */
     struct leases *leases; /* NULL: none */

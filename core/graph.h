@@ -210,7 +210,8 @@ struct graph_origin {
 struct graph_remote_place {
     struct gtext url, region, endpoint, profile;
     uint32_t path_style;
-    struct grange trust;
+    struct grange trust;   /* texts: paths of key files */
+    uint32_t only_trusted; /* there is a list, be it empty */
     struct gspan span;
 };
 

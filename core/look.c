@@ -508,6 +508,14 @@ static int64_t failure_ms(struct task *t)
     return failed ? named->success_ms : 0;
 }
 
+/* What is in place would be taken today, too. */
+static bool is_trusted(const struct building *b, const struct state_step *last)
+{
+    struct trust_signer signer;
+    memcpy(signer.id, last->signer, sizeof signer.id);
+    return trust_has(&b->keyring.trust, &signer);
+}
+
 static enum looked look_outputs(struct task *t)
 {
     struct building *b = t->building;
@@ -521,7 +529,8 @@ static enum looked look_outputs(struct task *t)
                            .cache_off = cache_off,
                            .no_cache = b->options->no_cache || !b->cache
                                        || (s->flags & GRAPH_STEP_NO_LOCAL),
-                           .rerun = b->lives[t->step.i].rerun};
+                           .rerun = b->lives[t->step.i].rerun,
+                           .distrusted = t->last && !is_trusted(b, t->last)};
     if (f.last && digest_eq(&t->last->fingerprint, &t->fingerprint) && !cache_off && !f.rerun) {
         f.outputs = compare_outputs(t, &t->last_record, &f.odd_path);
         struct str odd = STR("");
@@ -794,6 +803,7 @@ static enum looked look_hits(struct task *t)
     for (; t->hit_next < t->hit_count; t->hit_next++) {
         const struct cache_hit *hit = &t->hits[t->hit_next];
         bool fits;
+        t->signer = hit->signer;
         enum looked tried = try_hit(t, &hit->record, &fits);
         if (tried != LOOKED_ON)
             return tried;
@@ -820,11 +830,13 @@ static enum looked look_remote_hits(struct task *t)
     struct building *b = t->building;
     if (t->got) {
         t->from_remote = true;
+        t->signer = t->got->signer;
         return restore(t, remote_near(b), t->got);
     }
     for (; t->far_next < t->far_count; t->far_next++) {
         const struct record *r = &t->far_hits[t->far_next].record;
         bool fits;
+        t->signer = t->far_hits[t->far_next].signer;
         enum looked tried = try_hit(t, r, &fits);
         if (tried != LOOKED_ON)
             return tried;
@@ -877,7 +889,7 @@ static bool look_quickly(struct building *b, step_id s)
         || (step->flags & GRAPH_STEP_CACHE_OFF) || b->options->explain)
         return false;
     const struct state_step *last = state_find_step(b->state, graph_text(g, step->name));
-    if (!last || last->has_inputs || last->record.n == 0)
+    if (!last || last->has_inputs || last->record.n == 0 || !is_trusted(b, last))
         return false;
     struct part_file inputs[QUICK_FILES];
     for (uint32_t i = 0; i < step->inputs.n; i++) {

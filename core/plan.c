@@ -40,6 +40,8 @@ static struct str odd_reason(struct arena *a, const struct plan_facts *f)
         return str_printf(a, "output %.*s was changed", STR_ARG(f->odd_path));
     case PLAN_OUTPUTS_MATCH: break;
     }
+    if (f->distrusted)
+        return STR("its result came from somebody who is not trusted");
     return STR("");
 }
 

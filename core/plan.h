@@ -25,6 +25,7 @@ struct plan_facts {
     bool cache_off;            /* `cache off`: never reuses, never stores */
     bool no_cache;             /* neither reads nor writes the cache; what is in place stays */
     bool rerun;                /* --rerun */
+    bool distrusted;           /* last's result came from somebody who is not listed as trusted */
 };
 
 struct plan {

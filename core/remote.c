@@ -165,7 +165,9 @@ void remote_open(struct building *b)
     struct far_options o = {.near_dir = b->options->cache_dir,
                             .asking = b->options->mode == BUILD_ASK,
                             .read = true,
-                            .write = b->options->mode == BUILD_RUN};
+                            .write = b->options->mode == BUILD_RUN,
+                            .trust = &b->keyring.trust,
+                            .self = &b->keyring.self};
     if (b->options->no_remote || !b->cache
         || !remote_options(b->graph, b->options->environment, &o)) {
         return;

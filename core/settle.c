@@ -616,6 +616,7 @@ void settle_restored(struct task *t, const struct record *r, int64_t restore_beg
     buf_init(&row, RECORD_BYTES_LIMIT);
     if (record_put(&row, &local) && b->options->mode != BUILD_ASK) {
         struct state_step x = entry_of(t, &local, buf_str(&row));
+        memcpy(x.signer, t->signer.id, sizeof x.signer);
         x.log_path = log;
         state_put_step(b->state, name, &x);
     }

@@ -324,6 +324,7 @@ static bool step_eq(const struct state_step *x, const struct state_step *y)
            && x->duration_ns == y->duration_ns && x->outputs_hash == y->outputs_hash
            && x->pending_sequence == y->pending_sequence && x->outcome == y->outcome
            && x->has_inputs == y->has_inputs && str_eq(x->record, y->record)
+           && memcmp(x->signer, y->signer, sizeof x->signer) == 0
            && str_eq(x->log_path, y->log_path);
 }
 

@@ -31,6 +31,7 @@ struct state_step {
     uint64_t pending_sequence; /* not 0: its result is not known to be committed to the cache */
     uint32_t outcome;          /* enum state_outcome of the last try */
     bool has_inputs;           /* the record holds discovered inputs: read it */
+    uint8_t signer[16];  /* who stands for what is in place: a struct trust_signer; zeros: it ran here */
     struct str record;   /* record_put bytes of the last success, parts in plain; empty: none */
     struct str log_path; /* workspace-relative; empty: none */
 };

@@ -12,7 +12,7 @@
 #include <unistd.h>
 
 enum {
-    VERSION = 1,
+    VERSION = 2,
     ORDER_MARK = 0x01020304, /* of this machine's byte order: the entries are used in place */
     COUNT_LIMIT = 1 << 26,
     SLOTS_MIN = 16,
@@ -54,13 +54,14 @@ struct state_log_step {
     int64_t success_ms, duration_ns;
     uint64_t outputs_hash, pending_sequence;
     uint32_t outcome, flags, idle, zero;
+    uint8_t signer[16];
     uint64_t check; /* also over the three texts */
 };
 
 static_assert(sizeof(struct header) == 72, "header has no holes");
 static_assert(sizeof(struct state_file) == 168, "as docs/formats.md says");
 static_assert(sizeof(struct state_log_file) == 200, "file entry has no holes");
-static_assert(sizeof(struct state_log_step) == 120, "step entry has no holes");
+static_assert(sizeof(struct state_log_step) == 136, "step entry has no holes");
 
 static uint64_t mix(uint64_t h, uint64_t word)
 {
@@ -271,6 +272,7 @@ bool state_log_get_step(struct state_log *log, uint32_t i, struct str *name, str
         .record = record,
         .log_path = log_path,
     };
+    memcpy(out->signer, x->signer, sizeof out->signer);
     *idle = x->idle;
     return true;
 }
@@ -446,6 +448,7 @@ void state_log_put_step(struct buf *b, struct str name, const struct state_step 
     buf_put_u64(b, x->pending_sequence);
     buf_put_u32(b, x->outcome);
     buf_put_u32(b, x->has_inputs ? FLAG_HAS_INPUTS : 0);
+    buf_put(b, x->signer, sizeof x->signer);
     buf_put_text(b, x->record);
     buf_put_text(b, x->log_path);
     end_entry(b, begin, JOURNAL_STEP);
@@ -491,6 +494,10 @@ static void read_step(struct rd *in, struct state_log_entry *out)
     x->outcome = rd_u32(in);
     in->bad |= x->outcome > STATE_INTERRUPTED;
     x->has_inputs = rd_u32(in) & FLAG_HAS_INPUTS;
+    const uint8_t *signer = rd_bytes(in, sizeof x->signer);
+    if (signer) {
+        memcpy(x->signer, signer, sizeof x->signer);
+    }
     x->record = rd_text(in, TEXT_LIMIT);
     x->log_path = rd_text(in, TEXT_LIMIT);
 }
@@ -630,6 +637,7 @@ static void fill_steps(const struct state_log_content *content, const struct sta
         x->pending_sequence = from->pending_sequence;
         x->outcome = from->outcome;
         x->flags = from->has_inputs ? FLAG_HAS_INPUTS : 0;
+        memcpy(x->signer, from->signer, sizeof x->signer);
         x->idle = content->steps[i].idle;
         x->check = step_check(x, name, from->record, from->log_path);
         index_put(index, log->step_slots, x->hash, i);

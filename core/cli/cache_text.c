@@ -29,7 +29,15 @@ static void put_entry_json(struct buf *b, const struct cache_entry *e)
         buf_put_str(b, i ? STR(",") : STR(""));
         str_put_json(b, r->outputs[i].path);
     }
-    buf_put_str(b, STR("]}\n"));
+    buf_put_str(b, STR("]"));
+    if (e->key) {
+        buf_put_str(b, STR(",\"key\":\""));
+        key_put_id(b, e->key);
+        buf_put_str(b, STR("\""));
+    }
+    if (e->signer.n)
+        buf_printf(b, ",\"trusted\":%s", e->trusted ? "true" : "false");
+    buf_put_str(b, STR("}\n"));
 }
 
 void cache_text_entry(struct buf *b, const struct cache_entry *e, bool json)
@@ -52,6 +60,11 @@ void cache_text_entry(struct buf *b, const struct cache_entry *e, bool json)
         str_put_size(b, e->bytes);
         buf_put_str(b, e->complete ? STR("  ") : STR("  (incomplete)  "));
         put_output_names(b, r);
+        if (e->signer.n) {
+            buf_put_str(b, STR("  ("));
+            str_put_visible(b, e->signer);
+            buf_put_char(b, ')');
+        }
         buf_put_char(b, '\n');
         buf_free(&hex);
     }
@@ -86,12 +99,15 @@ void cache_text_check(struct buf *b, const struct cache_check_report *report, bo
         buf_printf(
             b,
             "{\"sound\":%s,\"segments\":%llu,\"bad_segments\":%llu,\"packs\":%llu,\"bad_packs\":%llu,"
-            "\"objects\":%llu,\"bad_objects\":%llu,\"records\":%llu,\"records_without_bytes\":%llu}\n",
+            "\"objects\":%llu,\"bad_objects\":%llu,\"records\":%llu,\"records_without_bytes\":%llu,"
+            "\"signatures\":%llu,\"unknown_signatures\":%llu,\"bad_signatures\":%llu}\n",
             sound ? "true" : "false", (unsigned long long)report->segments,
             (unsigned long long)report->bad_segments, (unsigned long long)report->packs,
             (unsigned long long)report->bad_packs, (unsigned long long)report->objects,
             (unsigned long long)report->bad_objects, (unsigned long long)report->records,
-            (unsigned long long)report->records_without_bytes);
+            (unsigned long long)report->records_without_bytes,
+            (unsigned long long)report->signatures, (unsigned long long)report->unknown_signatures,
+            (unsigned long long)report->bad_signatures);
     } else {
         buf_printf(
             b,
@@ -103,5 +119,10 @@ void cache_text_check(struct buf *b, const struct cache_check_report *report, bo
         if (report->records_without_bytes > 0)
             buf_printf(b, "of %llu results not all bytes are there\n",
                        (unsigned long long)report->records_without_bytes);
+        if (report->signatures || report->unknown_signatures || report->bad_signatures)
+            buf_printf(b, "signatures: %llu good, %llu of keys not known here, %llu wrong\n",
+                       (unsigned long long)report->signatures,
+                       (unsigned long long)report->unknown_signatures,
+                       (unsigned long long)report->bad_signatures);
     }
 }

@@ -4,6 +4,7 @@
 #include "core/cli/cache_text.h"
 #include "core/cli/commands.h"
 #include "core/cli/session.h"
+#include "core/keyring.h"
 
 #include <errno.h>
 #include <string.h>
@@ -17,6 +18,17 @@ struct cache_session {
     struct buf out;
 };
 
+/* For check alone: a key that cannot be had is no matter here. */
+static struct keyring own_keys(struct cache_session *s)
+{
+    struct diags unheard;
+    struct keyring ring;
+    struct keyring_source from = {NULL, FILE_CWD, environ, true};
+    diags_init(&unheard, &s->arena);
+    (void)!keyring_open(&ring, &s->arena, &from, &unheard, &unheard);
+    return ring;
+}
+
 static bool cache_session_open(struct cache_session *s)
 {
     struct cache_options co = {.dir = cache_default_dir(&s->arena)};
@@ -26,7 +38,10 @@ static bool cache_session_open(struct cache_session *s)
         diag_help(&s->diags, e, "set HOME, XDG_CACHE_HOME or PAWL_CACHE_DIR to an absolute path");
         return false;
     }
+    struct keyring ring = own_keys(s);
+    co.self = &ring.self;
     s->cache = cache_open(&co, &s->diags);
+    keyring_close(&ring);
     return s->cache != NULL;
 }
 
@@ -86,7 +101,7 @@ static int run(struct cache_session *s)
                                                                          : NULL;
     if (!action) {
         struct diag *e = diag_error(&s->diags, "usage", SPAN_NONE,
-                                    "'pawl cache' wants one of ls, gc, check, push, pull");
+                                    "'pawl cache' wants one of ls, gc, check, push, pull, key");
         diag_help(&s->diags, e, "'pawl cache --help' says more");
         return EXIT_WRONG;
     }
@@ -110,6 +125,8 @@ static bool is_remote(const struct opts *o)
 
 int cmd_cache(const struct opts *o)
 {
+    if (o->targets.n > 0 && str_eq(o->targets.at[0], STR("key")))
+        return cmd_cache_key(o);
     if (is_remote(o))
         return cmd_cache_remote(o, o->targets.at[0]);
     struct cache_session s = {.opts = o};

@@ -5,6 +5,7 @@
 #include "core/cli/cache_text.h"
 #include "core/cli/commands.h"
 #include "core/cli/session.h"
+#include "core/keyring.h"
 #include "core/remote.h"
 #include "core/ui/jsonl.h"
 #include "core/ui/text.h"
@@ -15,6 +16,7 @@
 struct remote_session {
     struct session session;
     struct far_options options;
+    struct keyring keyring;
     struct far *far;
     struct buf out;
     VEC(struct digest) fingerprints;
@@ -34,6 +36,11 @@ static bool remote_session_open(struct remote_session *s)
                   "say 'remote \"s3://bucket/prefix\"' in the Pipelinefile, or set PAWL_REMOTE");
         return false;
     }
+    struct keyring_source from = {&x->pipeline.graph, x->place.root, environ, true};
+    if (!keyring_open(&s->keyring, &x->arena, &from, &x->diags, &x->diags))
+        return false;
+    s->options.trust = &s->keyring.trust;
+    s->options.self = &s->keyring.self;
     s->far = far_open(&s->options, &x->diags);
     return s->far != NULL;
 }
@@ -141,7 +148,7 @@ static int push(struct remote_session *s)
 static bool want_far(void *context, const struct far_hit *h)
 {
     struct remote_session *s = context;
-    if (may_come(s, &h->record))
+    if (h->taken && may_come(s, &h->record))
         want(s, &h->record.fingerprint);
     return true;
 }
@@ -170,12 +177,73 @@ static int pull(struct remote_session *s)
     return here == count ? EXIT_DONE : EXIT_FAILED;
 }
 
+/* ---- vouch ---- */
+
+static bool is_vouchable(void *context, const struct far_hit *h)
+{
+    return may_go(context, &h->record);
+}
+
+static int vouch(struct remote_session *s)
+{
+    struct diags *d = &s->session.diags;
+    struct far_pushed pushed;
+    if (!s->keyring.self.signs) {
+        struct diag *e =
+            diag_error(d, "bad-signing-key", SPAN_NONE, "you have no key to vouch with");
+        diag_help(d, e, "'pawl cache key new' makes one, or PAWL_SIGNING_KEY names one");
+        return EXIT_WRONG;
+    }
+    if (!s->keyring.trust.only) {
+        struct diag *e = diag_error(d, "bad-trust", SPAN_NONE,
+                                    "this workspace lists no keys: there is nothing to go by");
+        diag_help(d, e,
+                  "say 'trust = [\"keys/…\"]' in 'remote'; what you built is signed by "
+                  "'pawl cache push'");
+        return EXIT_WRONG;
+    }
+    far_vouch(s->far, is_vouchable, s, &pushed, d);
+    if (s->session.opts->json)
+        buf_printf(&s->out, "{\"vouched\":%u,\"known\":%u,\"whole\":%s}\n", pushed.results,
+                   pushed.known, pushed.whole ? "true" : "false");
+    else
+        buf_printf(&s->out, "vouched for: %u results; %u were yours\n", pushed.results,
+                   pushed.known);
+    return pushed.whole ? EXIT_DONE : EXIT_FAILED;
+}
+
 /* ---- looking after it ---- */
+
+/* Under whose name it is there, for people. */
+static struct str signer_of(struct remote_session *s, const struct far_hit *h)
+{
+    const struct keyring *k = &s->keyring;
+    const struct graph *g = &s->session.pipeline.graph;
+    const char *note = k->trust.only && !h->taken ? ", not trusted" : "";
+    if (!h->key)
+        return k->trust.only ? STR("unsigned, not trusted") : STR("");
+    for (uint32_t i = 0; h->taken && i < k->trust.count; i++) {
+        if (memcmp(k->trust.keys[i].id, h->key, SIGN_ID) == 0)
+            return keyring_name(g, i);
+    }
+    struct buf b;
+    buf_init(&b, 256);
+    buf_put_str(&b, STR("key "));
+    key_put_id(&b, h->key);
+    buf_put_str(&b, str_from(note));
+    struct str text = str_copy(&s->session.arena, buf_str(&b));
+    buf_free(&b);
+    return text;
+}
 
 static bool print_hit(void *context, const struct far_hit *h)
 {
     struct remote_session *s = context;
-    struct cache_entry e = {.record = &h->record, .complete = true};
+    struct cache_entry e = {.record = &h->record,
+                            .complete = true,
+                            .signer = signer_of(s, h),
+                            .key = h->key,
+                            .trusted = h->taken};
     for (uint32_t i = 0; i < h->record.output_count; i++)
         e.bytes += h->record.outputs[i].ref.kind == REF_TREE ? 0 : h->record.outputs[i].ref.size;
     for (uint32_t i = 0; i < h->places.count; i++) {
@@ -251,7 +319,8 @@ int cmd_cache_remote(const struct opts *o, struct str what)
     static const struct {
         const char *name;
         int (*run)(struct remote_session *s);
-    } actions[] = {{"push", push}, {"pull", pull}, {"ls", list}, {"gc", collect}, {"check", check}};
+    } actions[] = {{"push", push},  {"pull", pull},   {"ls", list},
+                   {"gc", collect}, {"check", check}, {"vouch", vouch}};
     struct remote_session s = {0};
     buf_init(&s.out, BUF_TEXT_LIMIT);
     int code = session_open(&s.session, o, SESSION_ASK);
@@ -265,6 +334,7 @@ int cmd_cache_remote(const struct opts *o, struct str what)
         }
     }
     far_close(s.far);
+    keyring_close(&s.keyring);
     if (!session_print(&s.out, &s.session.diags))
         code = EXIT_UNUSABLE;
     buf_free(&s.out);

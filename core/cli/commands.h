@@ -18,6 +18,7 @@ int cmd_clean(const struct opts *o);
 int cmd_cache(const struct opts *o);
 /* What concerns the remote cache: push, pull; ls, gc and check with --remote. Wants a Pipelinefile. */
 int cmd_cache_remote(const struct opts *o, struct str what);
+int cmd_cache_key(const struct opts *o); /* key new, trust, ls, vouch */
 int cmd_check(const struct opts *o);
 int cmd_fmt(const struct opts *o);
 int cmd_init(const struct opts *o);

@@ -33,7 +33,8 @@ static const struct command_row commands[COMMAND_COUNT] = {
     [COMMAND_RESTORE] = {"restore", "[TARGET…]",
                          "put cached outputs in place without running anything"},
     [COMMAND_CLEAN] = {"clean", "[TARGET…]", "remove outputs"},
-    [COMMAND_CACHE] = {"cache", "WHAT", "look after the cache: ls, gc, check, push or pull"},
+    [COMMAND_CACHE] = {"cache", "WHAT",
+                       "look after the cache: ls, gc, check, push, pull; key [new|trust|ls|vouch]"},
     [COMMAND_CHECK] = {"check", "", "check the Pipelinefile"},
     [COMMAND_FMT] = {"fmt", "[FILE…|-]", "lay Pipelinefiles out in place"},
     [COMMAND_INIT] = {"init", "", "begin a Pipelinefile here"},
@@ -450,7 +451,8 @@ static const char completion_begin[] =
     "    -f | --file | -C | --directory) ;;\n"
     "    --format) words=$'dot\\nmermaid\\njson\\nsvg' ;;\n"
     "    --progress) words=$'tty\\nplain\\nnone' ;;\n"
-    "    cache) words=$'ls\\ngc\\ncheck\\npush\\npull' ;;\n"
+    "    cache) words=$'ls\\ngc\\ncheck\\npush\\npull\\nkey' ;;\n"
+    "    key) words=$'new\\ntrust\\nls\\nvouch' ;;\n"
     "    completion) words=$'bash\\nzsh\\nfish' ;;\n";
 static const char completion_end[] =
     "    *)\n"

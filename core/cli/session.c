@@ -111,6 +111,8 @@ int session_open(struct session *s, const struct opts *o, enum session_need need
     diags_init(&s->diags, &s->arena);
     if (!enter(s))
         return EXIT_WRONG;
+    if (need == SESSION_NOTHING)
+        return EXIT_DONE;
     if (!pipeline_find(&s->arena, o->file, &s->place, &s->diags))
         return EXIT_WRONG;
     if (fchdir(s->place.root) != 0) {

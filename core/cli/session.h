@@ -27,9 +27,10 @@ struct session {
 };
 
 enum session_need {
-    SESSION_PLACE,  /* find the workspace and go there */
-    SESSION_ASK,    /* state (read only) and graph */
-    SESSION_CHANGE, /* the workspace's lock, state and graph, both kept */
+    SESSION_NOTHING, /* go where -C says */
+    SESSION_PLACE,   /* find the workspace and go there */
+    SESSION_ASK,     /* state (read only) and graph */
+    SESSION_CHANGE,  /* the workspace's lock, state and graph, both kept */
 };
 
 /* EXIT_DONE, or the code to end with; diagnostics are in s->diags. After it the current folder is the root. */

@@ -50,7 +50,8 @@ def main():
         for name, command in tools.items():
             with tempfile.TemporaryDirectory() as folder:
                 count = graph.write(folder, size)
-                env = dict(os.environ, PAWL_CACHE_DIR=os.path.join(folder, "cache"))
+                env = dict(os.environ, PAWL_CACHE_DIR=os.path.join(folder, "cache"),
+                           XDG_CONFIG_HOME=os.path.join(folder, "config"))
                 rows["all", name] = measure(command, folder, env)
                 measure(command, folder, env)  # settles what was too young to be trusted
                 time.sleep(0.05)

@@ -23,12 +23,6 @@ executor gpus { kind = "slurm" partition = "gpu" }
 step first { out "marker" run "touch marker" }
 step x { out "y" on gpus run "touch y" }
 END
-try <<'END'
-remote "s3://bucket/prefix" { region = "eu-west-1" trust = ["keys/ci.pub"] }
-step first { out "marker" run "touch marker" }
-END
-build --no-remote
-expect ran=1
 for command in verify wrap export import; do
     exits 2 pawl $command x
     complains '*not supported*'

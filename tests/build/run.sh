@@ -11,7 +11,8 @@ one() {
     mkdir "$T/ws" "$T/home" "$T/tmp"
     (
         unset $(env | sed -n 's/^\(PAWL_PARAM_[A-Za-z0-9_]*\)=.*/\1/p') CUDA_VISIBLE_DEVICES MAKEFLAGS NO_COLOR
-        export T HOME="$T/home" PAWL_CACHE_DIR="$T/cache" TMPDIR="$T/tmp" LC_ALL=C.UTF-8 XDG_CACHE_HOME=
+        export T HOME="$T/home" PAWL_CACHE_DIR="$T/cache" TMPDIR="$T/tmp" LC_ALL=C.UTF-8 XDG_CACHE_HOME= XDG_CONFIG_HOME=
+        unset PAWL_SIGNING_KEY
         cd "$T/ws" && exec sh -c '. "$0/lib.sh"; . "$1"' "$here" "$1"
     ) >"$T/transcript" 2>&1
     code=$?

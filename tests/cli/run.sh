@@ -30,7 +30,7 @@ for case; do
     case=$(realpath "$case")
     (
         unset $(env | sed -n 's/^\(PAWL_[A-Za-z0-9_]*\)=.*/\1/p') CUDA_VISIBLE_DEVICES MAKEFLAGS NO_COLOR
-        cd "$T/ws" && HOME="$T/home" PAWL_CACHE_DIR="$T/cache" PATH="$T/bin:$PATH" LC_ALL=C.UTF-8 TERM=xterm \
+        cd "$T/ws" && HOME="$T/home" XDG_CONFIG_HOME= PAWL_SIGNING_KEY= PAWL_CACHE_DIR="$T/cache" PATH="$T/bin:$PATH" LC_ALL=C.UTF-8 TERM=xterm \
             "$case" >"$T/out" 2>"$T/err" </dev/null
     )
     code=$?

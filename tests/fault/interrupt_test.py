@@ -19,7 +19,8 @@ class Build:
         with open(os.path.join(self.root, "Pipelinefile"), "w", encoding="utf-8") as f:
             f.write(text)
         self.command = [pawl, "-C", self.root, "build", "--json"]
-        self.env = dict(os.environ, PAWL_CACHE_DIR=os.path.join(base, name + "-cache"))
+        self.env = dict(os.environ, PAWL_CACHE_DIR=os.path.join(base, name + "-cache"),
+                        XDG_CONFIG_HOME=os.path.join(base, name + "-config"))
         self.ignore = ignore
 
     def start(self):

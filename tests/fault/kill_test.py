@@ -26,7 +26,7 @@ class Workspace:
     def __init__(self, base, name, cache):
         self.root = os.path.join(base, name)
         self.count = os.path.join(base, name + ".count")
-        self.env = dict(os.environ, PAWL_CACHE_DIR=cache, COUNT=self.count)
+        self.env = dict(os.environ, PAWL_CACHE_DIR=cache, XDG_CONFIG_HOME=cache + "-config", COUNT=self.count)
         os.mkdir(self.root)
         open(self.count, "w").close()
         self.write("src.txt", "source\n")

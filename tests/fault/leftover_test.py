@@ -48,7 +48,7 @@ def main():
         os.mkdir(root)
         with open(os.path.join(root, "Pipelinefile"), "w", encoding="utf-8") as f:
             f.write('step s {\n    out o = "out"\n    run """' + SCRIPT.format(base=base) + '"""\n}\n')
-        env = dict(os.environ, PAWL_CACHE_DIR=os.path.join(base, "cache"))
+        env = dict(os.environ, PAWL_CACHE_DIR=os.path.join(base, "cache"), XDG_CONFIG_HOME=os.path.join(base, "config"))
         command = [pawl, "-C", root, "build", "--json"]
         # Another pawl's step, elsewhere, must be left alone.
         other = subprocess.Popen(["sleep", "100"], env=dict(env, PAWL_JOB="0123456789abcdef.1"))

@@ -104,7 +104,7 @@ def read_outputs(graph, root):
 
 
 def build(pawl, root, cache):
-    env = dict(os.environ, PAWL_CACHE_DIR=cache)
+    env = dict(os.environ, PAWL_CACHE_DIR=cache, XDG_CONFIG_HOME=cache + "-config")
     done = subprocess.run([pawl, "-C", root, "build", "--json"], env=env, capture_output=True, text=True, timeout=60,
                           check=False)
     if done.returncode != 0:

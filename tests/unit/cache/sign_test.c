@@ -185,19 +185,19 @@ static void private_key_is_used_only_where_it_is_private(void **state)
     struct folder *f = *state;
     struct sign_private k;
     struct str path = path_join(&f->arena, str_from(f->dir), STR("none"));
-    assert_int_equal(key_load_private(path, &k, &f->d), KEY_ABSENT);
+    assert_int_equal(key_load_private(path, &k, &f->d, &f->d), KEY_ABSENT);
     assert_int_equal(f->d.all.n, 0);
     path = file_of(f, "good", private_pem, 0600);
-    assert_int_equal(key_load_private(path, &k, &f->d), KEY_GOOD);
+    assert_int_equal(key_load_private(path, &k, &f->d, &f->d), KEY_GOOD);
     assert_int_equal(f->d.all.n, 0);
     path = file_of(f, "open", private_pem, 0640);
-    assert_int_equal(key_load_private(path, &k, &f->d), KEY_OPEN);
+    assert_int_equal(key_load_private(path, &k, &f->d, &f->d), KEY_OPEN);
     assert_string_equal(f->d.all.at[0].code, "open-signing-key");
     assert_int_equal(f->d.errors, 0);
     path = file_of(f, "garbled", "-----BEGIN PRIVATE KEY-----\n", 0600);
-    assert_int_equal(key_load_private(path, &k, &f->d), KEY_BAD);
+    assert_int_equal(key_load_private(path, &k, &f->d, &f->d), KEY_BAD);
     assert_string_equal(f->d.all.at[1].code, "bad-signing-key");
-    assert_int_equal(key_load_private(str_from(f->dir), &k, &f->d), KEY_BAD);
+    assert_int_equal(key_load_private(str_from(f->dir), &k, &f->d, &f->d), KEY_BAD);
 }
 
 static void own_secret_is_made_once(void **state)

@@ -77,6 +77,7 @@ static struct state_step step_number(struct arena *a, uint64_t n)
         .pending_sequence = n % 3,
         .outcome = STATE_SUCCEEDED,
         .has_inputs = n % 2,
+        .signer = {(uint8_t)n, [15] = 9},
         .record = str_printf(a, "record of %llu", (unsigned long long)n),
         .log_path = str_printf(a, ".pawl/log/%llu", (unsigned long long)n),
     };
@@ -106,6 +107,7 @@ static bool step_is_number(struct arena *a, const struct state_step *s, uint64_t
            && s->duration_ns == x.duration_ns && s->outputs_hash == x.outputs_hash
            && s->pending_sequence == x.pending_sequence && s->outcome == x.outcome
            && s->has_inputs == x.has_inputs && str_eq(s->record, x.record)
+           && memcmp(s->signer, x.signer, sizeof s->signer) == 0
            && str_eq(s->log_path, x.log_path);
 }
 
