@@ -60,6 +60,13 @@ bool keyring_open(struct keyring *k, struct arena *a, const struct keyring_sourc
     return listed && keyed;
 }
 
+bool keyring_trusts(const struct keyring *k, const struct state_step *last)
+{
+    struct trust_signer signer;
+    memcpy(signer.id, last->signer, sizeof signer.id);
+    return trust_has(&k->trust, &signer);
+}
+
 void keyring_close(struct keyring *k)
 {
     trust_self_wipe(&k->self);

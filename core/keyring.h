@@ -5,6 +5,7 @@
 
 #include "cache/trust.h"
 #include "core/graph.h"
+#include "core/state.h"
 
 struct keyring {
     struct trust trust;
@@ -24,5 +25,7 @@ struct keyring_source {
 bool keyring_open(struct keyring *k, struct arena *a, const struct keyring_source *from,
                   struct diags *d, struct diags *notes);
 void keyring_close(struct keyring *k);
+/* Whether what the step last did, or was given, would be taken today. */
+bool keyring_trusts(const struct keyring *k, const struct state_step *last);
 /* The file of a listed key, as the Pipelinefile says it. */
 struct str keyring_name(const struct graph *g, uint32_t i);

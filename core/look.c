@@ -508,14 +508,6 @@ static int64_t failure_ms(struct task *t)
     return failed ? named->success_ms : 0;
 }
 
-/* What is in place would be taken today, too. */
-static bool is_trusted(const struct building *b, const struct state_step *last)
-{
-    struct trust_signer signer;
-    memcpy(signer.id, last->signer, sizeof signer.id);
-    return trust_has(&b->keyring.trust, &signer);
-}
-
 static enum looked look_outputs(struct task *t)
 {
     struct building *b = t->building;
@@ -530,7 +522,7 @@ static enum looked look_outputs(struct task *t)
                            .no_cache = b->options->no_cache || !b->cache
                                        || (s->flags & GRAPH_STEP_NO_LOCAL),
                            .rerun = b->lives[t->step.i].rerun,
-                           .distrusted = t->last && !is_trusted(b, t->last)};
+                           .distrusted = t->last && !keyring_trusts(&b->keyring, t->last)};
     if (f.last && digest_eq(&t->last->fingerprint, &t->fingerprint) && !cache_off && !f.rerun) {
         f.outputs = compare_outputs(t, &t->last_record, &f.odd_path);
         struct str odd = STR("");
@@ -889,7 +881,7 @@ static bool look_quickly(struct building *b, step_id s)
         || (step->flags & GRAPH_STEP_CACHE_OFF) || b->options->explain)
         return false;
     const struct state_step *last = state_find_step(b->state, graph_text(g, step->name));
-    if (!last || last->has_inputs || last->record.n == 0 || !is_trusted(b, last))
+    if (!last || last->has_inputs || last->record.n == 0 || !keyring_trusts(&b->keyring, last))
         return false;
     struct part_file inputs[QUICK_FILES];
     for (uint32_t i = 0; i < step->inputs.n; i++) {
