@@ -381,6 +381,33 @@ struct run {
     struct diags *notes;
 };
 
+/* Who lists what is new misses a segment whose name is far from its stored time: its rows are put again. */
+static bool is_in_timely_segment(const struct view *v, const struct view_found *found)
+{
+    for (uint32_t i = 0; i < v->count; i++) {
+        const struct segment *s = &v->segments[i]->segment;
+        if (!view_segment_is_timely(v->segments[i])) {
+            continue;
+        }
+        for (uint32_t k = 0; k < s->rows.n; k++) {
+            if (s->rows.at[k].row.s == found->row.s || str_eq(s->rows.at[k].row, found->row)) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+static bool any_is_mistimed(const struct view *v)
+{
+    for (uint32_t i = 0; i < v->count; i++) {
+        if (!view_segment_is_timely(v->segments[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Whether the row is there under that name; NULL: under any or none. */
 static bool has_row(const struct view *v, struct str row, const uint8_t *key, struct arena *a)
 {
@@ -395,7 +422,7 @@ static bool has_row(const struct view *v, struct str row, const uint8_t *key, st
     uint32_t count = view_find_all(v, &fingerprint, a, &rows);
     for (uint32_t i = 0; i < count; i++) {
         if (str_eq(rows[i].row, row) && (!key || memcmp(rows[i].block->key, key, BLOCK_KEY) == 0)) {
-            return true;
+            return !any_is_mistimed(v) || is_in_timely_segment(v, &rows[i]);
         }
     }
     return false;

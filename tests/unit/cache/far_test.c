@@ -327,6 +327,26 @@ static void segment_that_came_garbled_is_not_kept(void **state)
     assert_int_equal(look(t, "x", &hits), 1);
 }
 
+/* As when its put came hours late: others would not list it for a day. */
+static void result_in_a_mistimed_segment_is_pushed_again(void **state)
+{
+    struct two *t = *state;
+    struct cache_gc_options o = {0};
+    struct cache_gc_report report;
+    char key[SEGMENT_NAME];
+    store(t->a, "x", STR("x"), STR("hello\n"));
+    push(t, "x", 1);
+    struct str late = segment_key(time_now_ns() / 1000000 - 3600 * 1000, 7, key);
+    assert_int_equal(rename(str_c(&t->a->arena, far_file(t, STR("m"))),
+                            str_c(&t->a->arena, path_join(&t->a->arena, t->far_dir, late))),
+                     0);
+    far_close(t->far_a);
+    t->far_a = open_far(t, t->a);
+    assert_true(far_gc(t->far_a, &o, &report, &t->a->notes));
+    push(t, "x", 1);
+    push(t, "x", 0);
+}
+
 /* The header's version is under no checksum. */
 static void segment_of_a_wrong_version_is_read_anew_in_full(void **state)
 {
@@ -611,6 +631,7 @@ int main(void)
         TEST(too_late_is_a_miss),
         TEST(unknown_format_is_told_once),
         TEST(segment_that_came_garbled_is_not_kept),
+        TEST(result_in_a_mistimed_segment_is_pushed_again),
         TEST(segment_of_a_wrong_version_is_read_anew_in_full),
         TEST(format_that_came_garbled_once_is_read_anew),
         TEST(place_that_takes_nothing_is_read_all_the_same),
