@@ -5,6 +5,7 @@
 
 #include "cache/data_inside.h"
 #include "cache/s3_keys.h"
+#include "core/base/workers.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -50,6 +51,31 @@ static enum s3_style style_of(const struct credentials_place *place)
     return S3_STYLE_AUTO;
 }
 
+static bool is_stopped(struct data_bucket *b)
+{
+    guard_enter(b->guard);
+    bool stopped = b->stopped;
+    guard_leave(b->guard);
+    return stopped;
+}
+
+void data_stop(struct data_bucket *b)
+{
+    if (b) {
+        guard_enter(b->guard);
+        b->stopped = true;
+        guard_leave(b->guard);
+    }
+}
+
+/* Before each attempt; without keys it is none. */
+static bool get_keys(void *context, struct arena *a, int64_t now_s, bool renew,
+                     struct aws_keys *out, struct diags *d)
+{
+    struct data_bucket *b = context;
+    return !is_stopped(b) && b->keys.get(b->keys.context, a, now_s, renew, out, d);
+}
+
 static bool open_both(struct data_bucket *b, struct diags *notes)
 {
     const struct credentials_place *place = s3_wallet_place(b->wallet);
@@ -69,7 +95,7 @@ static bool open_both(struct data_bucket *b, struct diags *notes)
                                       .region = place->region,
                                       .bucket = b->bucket,
                                       .style = style_of(place)},
-                            .keys = s3_wallet_keys(b->wallet),
+                            .keys = {get_keys, b},
                             .deadline_ms = ASK_DEADLINE_MS};
     b->ask = s3_open(b->ask_http, &s, notes);
     s.deadline_ms = FETCH_DEADLINE_MS;
@@ -87,7 +113,9 @@ struct data_bucket *data_open(const struct data_options *o, struct diags *notes)
                                             .endpoint = str_copy(&b->arena, o->endpoint),
                                             .style = o->path_style ? CREDENTIALS_STYLE_PATH
                                                                    : CREDENTIALS_STYLE_UNSAID};
+    b->guard = guard_open();
     b->wallet = s3_wallet_open(&settings, notes);
+    b->keys = s3_wallet_keys(b->wallet);
     if (!open_both(b, notes)) {
         data_close(b);
         return NULL;
@@ -104,6 +132,7 @@ void data_close(struct data_bucket *b)
         http_close(b->fetch_http);
         s3_wallet_close(b->wallet);
         http_close(b->keys_http);
+        guard_close(b->guard);
         arena_free(&b->arena);
         mem_free(b);
     }

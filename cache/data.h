@@ -29,6 +29,8 @@ struct data_bucket; /* [any]: what follows but open and close may be called on a
 /* NULL with a warning. Asks nobody yet. Texts are copied. */
 struct data_bucket *data_open(const struct data_options *o, struct diags *notes);
 void data_close(struct data_bucket *b); /* NULL is fine; nothing may be under way */
+/* No request is begun any more, nor any tried again: what is under way ends soon. NULL is fine. */
+void data_stop(struct data_bucket *b);
 
 struct data_object {
     struct str key, etag; /* etag: without its quotes */

@@ -12,6 +12,9 @@ struct data_bucket {
     struct arena arena;
     struct str bucket;
     struct s3_wallet *wallet;
+    struct s3_keys keys; /* the wallet's */
+    struct guard *guard; /* of what follows */
+    bool stopped;
     struct http *keys_http, *ask_http, *fetch_http;
     struct s3 *ask, *fetch;
 };

@@ -563,6 +563,12 @@ static void wake_askers(struct building *b, struct input *in)
     arena_free(&scratch);
 }
 
+static void stop_places(struct inputs *x)
+{
+    for (uint32_t i = 0; i < x->places.n; i++)
+        data_stop(x->places.at[i]->data);
+}
+
 void inputs_stop(struct building *b)
 {
     struct inputs *x = b->inputs;
@@ -578,6 +584,7 @@ void inputs_stop(struct building *b)
     if (b->interrupted && !x->no_asking) {
         x->no_asking = true;
         x->queue.n = 0;
+        stop_places(x);
         for (uint32_t i = 0; i < x->all.n; i++)
             wake_askers(b, x->all.at[i]);
     }
@@ -605,6 +612,7 @@ void inputs_close(struct building *b)
     if (!x)
         return;
     x->no_asking = x->no_fetching = true;
+    stop_places(x);
     if (x->timer.i)
         loop_drop_timer(b->loop, x->timer);
     x->timer = (timer_id){0};

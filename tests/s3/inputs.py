@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 """Inputs in S3, of builds against a real gateway whose requests are counted on the way. inputs.py PAWL [NAME...]
 Exit code 77: no gateway is installed."""
+import concurrent.futures
 import hashlib
 import json
 import os
@@ -168,6 +169,29 @@ step each for shard in slice(shards, 0, 3) {{
     w.wire.expect("unchanged", LIST=1)
     want(w.read("count.txt").strip() == str(sum(map(len, keys))), "not all of it")
     want(w.read("each/part-001.csv.txt") == keys[1], "not that one")
+
+
+def few_among_many(top, g, s3):
+    """Keys that lie far apart among others: never many more requests than keys."""
+    with concurrent.futures.ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda i: s3.put(f"among/{i // 600}/{i:05}", str(i)), range(1800)))
+    wanted = [0, 1, 2, 599, 600, 1100, 1199, 1200, 1799]
+    keys = [f"among/{i // 600}/{i:05}" for i in wanted] + ["among", "amongst"]
+    for key in keys[-2:]:
+        s3.put(key, key)
+    uris = ", ".join(f'"{uri(k)}"' for k in keys)
+    w = Workspace(top, g, "among", f'step s {{ in data = [{uris}] out o = "o" run "cat {{{{data}}}} > {{{{o}}}}" }}')
+    w.build(ran=1)
+    want(w.read("o") == "".join(map(str, wanted)) + "amongamongst", "not what lies there", w.read("o"))
+    w.wire.counts()
+    w.build(up_to_date=1)
+    got = w.wire.counts()
+    want(got["GET"] == 0 and 0 < got["LIST"] <= 9 and got["LIST"] + got["HEAD"] <= len(keys) + 2, f"{got}")
+    s3.put(keys[5], "other")
+    w.build(ran=1)
+    s3.drop(keys[7])
+    out = w.run("build", code=2)
+    want(keys[7] in out and out.count("error:") == 1, "not told", out)
 
 
 def only_the_uri(top, g, s3):
@@ -553,7 +577,7 @@ def interrupted(top, g, s3):
     w.build(ran=1)
 
 
-TESTS = [replaced_in_place, many_cost_few_requests, only_the_uri, one_cache_one_transfer, prefix_is_a_tree,
+TESTS = [replaced_in_place, many_cost_few_requests, few_among_many, only_the_uri, one_cache_one_transfer, prefix_is_a_tree,
          changed_while_it_ran, what_is_not_there, trouble_is_its_own, odd_keys, broken_transfers, killed_and_taken_up, listings_that_lie,
          with_the_rest_of_a_build, copies_are_guarded,
          all_the_ways_to_say_it, the_remote_s_bucket, interrupted]
