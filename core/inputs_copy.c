@@ -49,7 +49,10 @@ struct bring {
     int root;
     struct digest version, key;
     struct item *items;
-    uint32_t count, from, to; /* from .. to: the chunk under way */
+    uint32_t count, from, to; /* from .. to: the chunk under way … */
+    struct arena chunk;       /* … and what is only of it */
+    uint64_t missing;         /* bytes that the cache did not have, so far */
+    bool told;
     int64_t began_ns;
     enum data_end end;
     struct str trouble;
@@ -118,12 +121,15 @@ static bool names_are_good(struct bring *g)
 static void lookup_run(struct work *work)
 {
     struct bring *g = (struct bring *)work;
-    for (uint32_t i = 0; i < g->count && g->cache; i++) {
+    for (uint32_t i = g->from; i < g->to; i++) {
+        struct item *item = &g->items[i];
         struct cache_hit *hits;
-        if (cache_lookup(g->cache, &g->arena, &g->items[i].key, INT64_MIN, &hits, &g->notes) > 0
+        if (g->cache
+            && cache_lookup(g->cache, &g->chunk, &item->key, INT64_MIN, &hits, &g->notes) > 0
             && hits[0].record.output_count == 1
             && str_eq(hits[0].record.outputs[0].path, STR(STORED_PATH)))
-            g->items[i].hit = &hits[0];
+            item->hit = &hits[0];
+        g->missing += item->hit ? 0 : item->object.size;
     }
 }
 
@@ -204,7 +210,7 @@ static struct str part_path(struct bring *g, const struct item *item)
     struct buf hex;
     buf_init(&hex, DIGEST_HEX);
     digest_put_hex(&hex, &item->key);
-    struct str path = str_printf(&g->arena, "%.*s/part-%.32s", STR_ARG(g->stage), hex.s);
+    struct str path = str_printf(&g->chunk, "%.*s/part-%.32s", STR_ARG(g->stage), hex.s);
     buf_free(&hex);
     return path;
 }
@@ -253,7 +259,7 @@ static bool fetch_items(struct bring *g)
         struct item *item = &g->items[i];
         if (item->done)
             continue;
-        ok = move(g, part_path(g, item), in_stage(g, &g->arena, item->path)) || fail_disk(g);
+        ok = move(g, part_path(g, item), in_stage(g, &g->chunk, item->path)) || fail_disk(g);
         ok = ok && hash_item(g, item);
         item->done = item->fresh = ok;
     }
@@ -319,7 +325,6 @@ static void fetch_run(struct work *work)
         if (!prepare_stage(g))
             return;
     }
-    choose_chunk(g);
     for (uint32_t i = g->from; i < g->to && !workers_is_cancelled(g->fetchers); i++) {
         if (g->items[i].hit && !(g->all && reuse_item(g, &g->items[i])))
             restore_item(g, &g->items[i]);
@@ -403,14 +408,16 @@ static bool open_fetchers(struct inputs *x)
     return x->fetchers != NULL;
 }
 
-static void fetch_chunk(struct bring *g);
+static void begin_chunk(struct bring *g);
 
 static void store_done(struct work *work)
 {
     struct bring *g = (struct bring *)work;
-    g->from = g->to;
+    for (; g->from < g->to; g->from++)
+        g->items[g->from].hit = NULL;
+    arena_free(&g->chunk);
     if (g->end == DATA_WHOLE && g->from < g->count) {
-        fetch_chunk(g);
+        begin_chunk(g);
     } else {
         bring_end(g);
     }
@@ -443,22 +450,35 @@ static void fetch_chunk(struct bring *g)
     workers_submit(x->fetchers, &g->work);
 }
 
+static void tell_if_large(struct bring *g)
+{
+    if (g->told || g->missing < TOLD_BYTES)
+        return;
+    struct buf size;
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < g->count; i++)
+        bytes += g->items[i].object.size;
+    buf_init(&size, 64);
+    str_put_size(&size, bytes);
+    build_notice(g->building, "s3-fetching", false,
+                 str_printf(&g->arena, "'%.*s' is being fetched, up to %.*s", STR_ARG(g->uri),
+                            STR_ARG(buf_str(&size))));
+    buf_free(&size);
+    g->told = true;
+}
+
 static void lookup_done(struct work *work)
 {
     struct bring *g = (struct bring *)work;
-    uint64_t missing = 0;
-    for (uint32_t i = 0; i < g->count; i++)
-        missing += g->items[i].hit ? 0 : g->items[i].object.size;
-    if (missing >= TOLD_BYTES) {
-        struct buf size;
-        buf_init(&size, 64);
-        str_put_size(&size, missing);
-        build_notice(g->building, "s3-fetching", false,
-                     str_printf(&g->arena, "fetching '%.*s', %.*s", STR_ARG(g->uri),
-                                STR_ARG(buf_str(&size))));
-        buf_free(&size);
-    }
+    tell_if_large(g);
     fetch_chunk(g);
+}
+
+static void begin_chunk(struct bring *g)
+{
+    choose_chunk(g);
+    g->work = (struct work){.run = lookup_run, .done = lookup_done, .lane = BUILD_CACHE_LANE};
+    workers_submit(g->building->workers, &g->work);
 }
 
 /* ---- the place ---- */
@@ -520,6 +540,7 @@ static void arrive(struct bring *g)
 static void cleaned(struct work *work)
 {
     struct bring *g = (struct bring *)work;
+    arena_free(&g->chunk);
     arena_free(&g->arena);
     mem_free(g);
 }
@@ -604,7 +625,6 @@ static void fill_items(struct bring *g, const struct input *in)
 static void bring(struct building *b, struct input *in)
 {
     struct bring *g = mem_alloc(sizeof *g);
-    g->work = (struct work){.run = lookup_run, .done = lookup_done, .lane = BUILD_CACHE_LANE};
     g->building = b;
     g->input = in;
     diags_init(&g->notes, &g->arena);
@@ -621,7 +641,7 @@ static void bring(struct building *b, struct input *in)
     fill_items(g, in);
     in->copy = COPY_BUSY;
     b->inputs->brings++;
-    workers_submit(b->workers, &g->work);
+    begin_chunk(g);
 }
 
 /* ---- for a step ---- */
