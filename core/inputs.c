@@ -116,19 +116,19 @@ void inputs_wake(struct building *b, const uint32_t *numbers, uint32_t count)
 
 /* ---- a version ---- */
 
-static void set_words(struct input *in, uint64_t bytes)
+static void set_words(struct arena *a, struct input *in)
 {
     struct buf b;
     buf_init(&b, BUF_TEXT_LIMIT);
     if (in->parts.all) {
         buf_printf(&b, "%u object%s, %llu bytes, ", in->count, in->count == 1 ? "" : "s",
-                   (unsigned long long)bytes);
+                   (unsigned long long)in->bytes);
         digest_put_hex(&b, &in->version);
     } else {
         buf_printf(&b, "etag %.*s, %llu bytes", STR_ARG(in->objects[0].etag),
-                   (unsigned long long)bytes);
+                   (unsigned long long)in->bytes);
     }
-    in->words = str_copy(&in->arena, buf_str(&b));
+    in->words = str_copy(a, buf_str(&b));
     buf_free(&b);
 }
 
@@ -154,20 +154,22 @@ static struct digest version_of(const struct input *in, const struct data_object
     return digester_end(&d);
 }
 
-static void keep_objects(struct input *in, const struct data_want *w, const struct digest *version)
+/* One object's version is small, and seldom another one. */
+static void keep_objects(struct building *b, struct input *in, const struct data_want *w,
+                         const struct digest *version)
 {
+    struct arena *a = in->parts.all ? &in->arena : b->arena;
     arena_free(&in->arena);
     in->version = *version;
     in->count = w->count;
-    in->objects = ARENA_ARRAY(&in->arena, struct data_object, w->count + 1);
+    in->objects = ARENA_ARRAY(a, struct data_object, w->count + 1);
     in->bytes = 0;
     for (uint32_t i = 0; i < w->count; i++) {
-        in->objects[i] =
-            (struct data_object){str_copy(&in->arena, w->objects[i].key),
-                                 str_copy(&in->arena, w->objects[i].etag), w->objects[i].size};
+        in->objects[i] = (struct data_object){str_copy(a, w->objects[i].key),
+                                              str_copy(a, w->objects[i].etag), w->objects[i].size};
         in->bytes += w->objects[i].size;
     }
-    set_words(in, in->bytes);
+    set_words(a, in);
 }
 
 static void take_answer(struct building *b, struct input *in, const struct data_want *w)
@@ -177,7 +179,7 @@ static void take_answer(struct building *b, struct input *in, const struct data_
     case DATA_HERE: {
         struct digest version = version_of(in, w->objects, w->count);
         if (in->state != INPUT_HERE || !digest_eq(&version, &in->version))
-            keep_objects(in, w, &version);
+            keep_objects(b, in, w, &version);
         in->state = INPUT_HERE;
         return;
     }

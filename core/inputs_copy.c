@@ -15,8 +15,9 @@
 
 enum {
     FETCHERS = 3,
-    CHASES = 3,         /* after a version that changes while it is fetched */
-    CHUNK_FILES = 2000, /* fetched before they are stored … */
+    BRINGS = 3 * FETCHERS, /* at once: so many are asked of the cache, fetched or stored */
+    CHASES = 3,            /* after a version that changes while it is fetched */
+    CHUNK_FILES = 2000,    /* fetched before they are stored … */
     MODE = 0444,
 };
 #define CHUNK_BYTES (UINT64_C(512) << 20) /* … or so many bytes */
@@ -389,6 +390,7 @@ static void store_run(struct work *work)
 /* ---- from one work to the next ---- */
 
 static void bring_end(struct bring *g);
+static void bring_next(struct building *b);
 
 static void on_workers(void *context, int fd, short revents)
 {
@@ -583,6 +585,7 @@ static void bring_end(struct bring *g)
     struct building *b = g->building;
     struct input *in = g->input;
     b->inputs->brings--;
+    b->inputs->bringing--;
     if (g->end == DATA_CHANGED && ++in->chased > CHASES)
         g->end = DATA_FAILED;
     build_tell_notes(b, &g->notes);
@@ -598,6 +601,7 @@ static void bring_end(struct bring *g)
     bool changed = g->end == DATA_CHANGED && !b->inputs->no_asking;
     g->work = (struct work){.run = clean_run, .done = cleaned};
     workers_submit(b->workers, &g->work);
+    bring_next(b);
     if (changed) {
         ask_again(b, in);
     } else {
@@ -622,7 +626,7 @@ static void fill_items(struct bring *g, const struct input *in)
     }
 }
 
-static void bring(struct building *b, struct input *in)
+static void bring_start(struct building *b, struct input *in)
 {
     struct bring *g = mem_alloc(sizeof *g);
     g->building = b;
@@ -639,9 +643,24 @@ static void bring(struct building *b, struct input *in)
     g->version = in->version;
     g->key = key_of(in->uri, in->version.b, sizeof in->version.b);
     fill_items(g, in);
+    in->copy_version = in->version; /* another one may have been learned while it stood in line */
+    b->inputs->bringing++;
+    begin_chunk(g);
+}
+
+static void bring_next(struct building *b)
+{
+    struct inputs *x = b->inputs;
+    while (x->bringing < BRINGS && x->line_from < x->line.n && !x->no_fetching)
+        bring_start(b, x->line.at[x->line_from++]);
+}
+
+static void bring(struct building *b, struct input *in)
+{
     in->copy = COPY_BUSY;
     b->inputs->brings++;
-    begin_chunk(g);
+    *VEC_PUSH(b->arena, &b->inputs->line) = in;
+    bring_next(b);
 }
 
 /* ---- for a step ---- */

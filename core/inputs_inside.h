@@ -23,7 +23,7 @@ struct input {
     bool queued;        /* to be asked for with the next round */
     bool asking;        /* in one that is under way */
     bool unsure;        /* HERE: the last answer did not come */
-    struct arena arena; /* of what follows */
+    struct arena arena; /* of a prefix: what follows */
     struct data_object *objects;
     uint32_t count;
     uint64_t bytes;
@@ -53,7 +53,9 @@ struct inputs {
     VEC(uint32_t) queue;
     timer_id timer;
     struct workers *askers, *fetchers; /* NULL: not needed yet */
-    uint32_t asks, brings;             /* under way */
+    uint32_t asks, brings;             /* under way, or in line */
+    VEC(struct input *) line;          /* copies to be made */
+    uint32_t line_from, bringing;      /* of line; so many are being made */
     bool no_fetching, no_asking;       /* it was stopped */
 };
 
