@@ -337,10 +337,10 @@ static void order_done(struct work *work)
     struct lease *l = (struct lease *)work;
     enum lease_order was = l->out;
     l->out = ORDER_NONE;
-    if (!l->task && !l->keep) {
-        let_go(l);
-    } else if (was == ORDER_TAKE) {
+    if (l->task && was == ORDER_TAKE) {
         taken(l);
+    } else if (!l->task && !l->keep) {
+        let_go(l);
     }
 }
 

@@ -295,11 +295,12 @@ static void put_promises(struct remote_session *s)
         if (folder && kept == FAR_NOT_ASKED)
             continue; /* a folder has no such thing */
         const char *name = far_promise_name(p), *text = far_promise_text(p, kept);
-        if (s->session.opts->json)
+        if (s->session.opts->json) {
             buf_printf(&s->out, "{\"promise\":\"%s\",\"kept\":%s,\"text\":\"%s\"}\n", name,
                        values[kept], text);
-        else
+        } else {
             buf_printf(&s->out, "%-7s  %-10s  %s\n", words[kept], name, text);
+        }
     }
 }
 
