@@ -194,10 +194,11 @@ static bool make_file(struct fetching *x, int dir, const char *name, const struc
 
 /* ---- folders ---- */
 
-static bool make_folder(struct fetching *x, int dir, const char *name, const struct ref *ref,
-                        uint32_t mode);
+/* *content: as a fingerprint sees it. */
+static bool make_folder(struct fetching *x, int dir, const char *name, const struct tree_entry *e,
+                        struct ref *content);
 
-static bool make_entry(struct fetching *x, int dir, const struct tree_entry *e)
+static bool make_entry(struct fetching *x, int dir, const struct tree_entry *e, struct ref *content)
 {
     char name[TREE_NAME_LIMIT + 1], target[TREE_TARGET_LIMIT + 1];
     if (++x->entries > FETCH_ENTRIES_LIMIT) {
@@ -206,7 +207,7 @@ static bool make_entry(struct fetching *x, int dir, const struct tree_entry *e)
     memcpy(name, e->name.s, e->name.n);
     name[e->name.n] = 0;
     switch (e->ref.kind) {
-    case REF_TREE: return make_folder(x, dir, name, &e->ref, e->mode);
+    case REF_TREE: return make_folder(x, dir, name, e, content);
     case REF_LINK:
         memcpy(target, e->target.s, e->target.n);
         target[e->target.n] = 0;
@@ -226,22 +227,37 @@ static bool get_tree(struct fetching *x, const struct ref *ref, struct tree *out
            && (tree_read(&x->arena, str_copy(&x->arena, bytes), out) || fail(x, FETCH_BAD));
 }
 
-static bool fill_folder(struct fetching *x, int fd, const struct ref *ref)
+static bool digest_content(struct fetching *x, const struct tree_entry *entries, uint32_t count,
+                           struct ref *out)
+{
+    struct buf object;
+    buf_init(&object, OBJECT_LIMIT);
+    tree_put(&object, entries, count);
+    bool fits = !object.full;
+    *out = (struct ref){REF_TREE, object.n, digest_of(object.s, object.n)};
+    buf_free(&object);
+    return fits || fail(x, FETCH_BAD);
+}
+
+static bool fill_folder(struct fetching *x, int fd, const struct ref *ref, struct ref *content)
 {
     struct tree tree;
     struct arena_mark mark = arena_mark(&x->arena);
     x->depth++;
     bool ok = get_tree(x, ref, &tree);
     for (uint32_t i = 0; ok && i < tree.count; i++) {
-        ok = make_entry(x, fd, &tree.entries[i]);
+        struct ref below;
+        ok = make_entry(x, fd, &tree.entries[i], &below);
+        tree.entries[i] = ok ? tree_content(&tree.entries[i], &below) : tree.entries[i];
     }
+    ok = ok && digest_content(x, tree.entries, tree.count, content);
     x->depth--;
     arena_reset(&x->arena, mark);
     return ok;
 }
 
-static bool make_folder(struct fetching *x, int dir, const char *name, const struct ref *ref,
-                        uint32_t mode)
+static bool make_folder(struct fetching *x, int dir, const char *name, const struct tree_entry *e,
+                        struct ref *content)
 {
     if (mkdirat(dir, name, 0700) != 0) {
         return unwritten(x);
@@ -250,7 +266,8 @@ static bool make_folder(struct fetching *x, int dir, const char *name, const str
     if (fd < 0) {
         return unwritten(x);
     }
-    bool ok = fill_folder(x, fd, ref) && (fchmod(fd, mode & 0777) == 0 || unwritten(x));
+    bool ok =
+        fill_folder(x, fd, &e->ref, content) && (fchmod(fd, e->mode & 0777) == 0 || unwritten(x));
     close(fd);
     return ok;
 }
@@ -440,6 +457,17 @@ static uint32_t first_place(const struct outputs *x, const struct ref *root)
     return low;
 }
 
+/* What a record says that a fingerprint sees of a folder must be so: else what others make of these bytes would pass for
+ * what they make of others. */
+static bool make_root_folder(struct fetching *x, int root, const char *name,
+                             const struct record_output *o)
+{
+    const struct tree_entry e = {.ref = o->ref, .mode = o->mode};
+    struct ref content;
+    return make_folder(x, root, name, &e, &content)
+           && (digest_eq(&content.digest, &o->content) || fail(x, FETCH_BAD));
+}
+
 /* One output under a name that does not exist yet, from the first place that is good. */
 static enum fetch_answer make_output(struct outputs *x, const struct record_output *o,
                                      struct str temp, int *error)
@@ -451,7 +479,7 @@ static enum fetch_answer make_output(struct outputs *x, const struct record_outp
         struct fetching fetching;
         fetching_init(&fetching, x->f, x->places[i].place);
         bool ok = o->ref.kind == REF_TREE
-                      ? make_folder(&fetching, x->stage.root, name, &o->ref, o->mode)
+                      ? make_root_folder(&fetching, x->stage.root, name, o)
                       : make_file(&fetching, x->stage.root, name, &o->ref, o->mode);
         *error = fetching.error;
         answer = fetching_end(&fetching);

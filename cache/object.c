@@ -14,7 +14,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PERMISSIONS = 0777, EXECUTABLE = 0100 };
+enum { PERMISSIONS = 0777 };
 
 /* What goes on below one root. */
 struct scan {
@@ -240,11 +240,7 @@ static bool scan_entry(struct scan *s, int dir, struct tree_entry *e, struct tre
     } else {
         return say_unfit(s, "is neither a file, a folder nor a link, and cannot be kept");
     }
-    *content = *e;
-    if (e->ref.kind == REF_TREE) {
-        content->ref = below.content;
-    }
-    content->mode = e->ref.kind == REF_TREE ? 0 : e->mode & EXECUTABLE;
+    *content = tree_content(e, &below.content);
     return ok;
 }
 

@@ -11,7 +11,16 @@
 #include <string.h>
 
 static const char tree_magic[] = "pawl tree"; /* its NUL is part of it */
-enum { TREE_VERSION = 1, TREE_ENTRY_MIN = 37, TREE_MODE_LIMIT = 0777 };
+enum { TREE_VERSION = 1, TREE_ENTRY_MIN = 37, TREE_MODE_LIMIT = 0777, TREE_EXECUTABLE = 0100 };
+
+struct tree_entry tree_content(const struct tree_entry *e, const struct ref *below)
+{
+    struct tree_entry content = *e;
+    bool folder = e->ref.kind == REF_TREE;
+    content.ref = folder ? *below : e->ref;
+    content.mode = folder ? 0 : e->mode & TREE_EXECUTABLE;
+    return content;
+}
 
 void tree_put(struct buf *b, const struct tree_entry *entries, uint32_t count)
 {

@@ -18,6 +18,8 @@ struct tree_entry {
     struct str target; /* of a link */
 };
 
+/* The entry as a fingerprint sees it; below: of a folder, what it sees of that. */
+struct tree_entry tree_content(const struct tree_entry *e, const struct ref *below);
 /* Appends the object of entries, which are sorted by name. */
 void tree_put(struct buf *b, const struct tree_entry *entries, uint32_t count);
 

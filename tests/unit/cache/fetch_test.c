@@ -185,6 +185,11 @@ static void fetch_folder_comes_back(void **state)
     assert_int_equal(sig.mode & 0777, 0555);
     assert_int_equal(fetch_check(&s->from, &t.places[0]), FETCH_DONE);
     assert_int_equal(names_in_workspace(s), 1);
+    /* A record that says of these bytes what a fingerprint sees of others. */
+    t.outputs[0].content.b[0] ^= 1;
+    empty_workspace(s);
+    assert_false(restore(&t));
+    assert_int_equal(names_in_workspace(s), 0);
     end(&t);
 }
 
@@ -396,6 +401,21 @@ static void fetch_hostile_trees_write_nothing_outside(void **state)
     assert_false(sandbox_has(s, "../escaped"));
 }
 
+/* As a fingerprint sees a folder without folders. */
+static struct digest content_of(const struct tree_entry *entries, uint32_t count)
+{
+    struct tree_entry seen[4];
+    struct buf b;
+    for (uint32_t i = 0; i < count; i++) {
+        seen[i] = tree_content(&entries[i], NULL);
+    }
+    buf_init(&b, OBJECT_LIMIT);
+    tree_put(&b, seen, count);
+    struct digest digest = digest_of(b.s, b.n);
+    buf_free(&b);
+    return digest;
+}
+
 /* A link to a folder outside, and an output that would go through it. */
 static void fetch_links_of_a_tree_are_not_walked(void **state)
 {
@@ -414,7 +434,7 @@ static void fetch_links_of_a_tree_are_not_walked(void **state)
     t.places[1] = place_tree(&t, e, 2);
     seal(&t);
     t.outputs[0].path = STR("d/l/x");
-    t.outputs[1] = (struct record_output){STR("d"), 0755, t.places[1].root, {{0}}};
+    t.outputs[1] = (struct record_output){STR("d"), 0755, t.places[1].root, content_of(e, 2)};
     t.record.output_count = 2;
     t.all.count = 2;
     assert_false(restore(&t));
