@@ -471,6 +471,9 @@ static enum sim_said_kind restore(struct session *s, uint32_t number, const stru
     if (!w->here || !cache_restore(far_near(s->far), &w->got, s->work, &s->notes)) {
         return SIM_MISS;
     }
+    if (!is_as_made(s, number, &w->hit->record)) {
+        return SIM_MISS; /* who lies may say so: the record is not signed */
+    }
     bool right =
         is_content(s->work, output_path(s, number, "a"), result->content)
         && (result->second < 0 || is_content(s->work, output_path(s, number, "b"), result->second));
