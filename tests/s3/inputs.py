@@ -62,11 +62,13 @@ def want(condition, what, out=""):
 class Workspace:
     def __init__(self, top, g, name, pipeline, cache=None, fault="none", **env):
         self.dir = os.path.join(top, name)
+        home = os.path.join(top, "home")
         os.makedirs(self.dir)
+        os.makedirs(home, exist_ok=True)
         self.wire = Wire(g, fault)
         self.write("Pipelinefile", pipeline)
         self.env = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "PAWL_"))}
-        self.env.update(HOME=self.dir, PAWL_CACHE_DIR=os.path.join(top, (cache or name) + "-cache"),
+        self.env.update(HOME=home, PAWL_CACHE_DIR=os.path.join(top, (cache or name) + "-cache"),
                         AWS_ACCESS_KEY_ID=gateway.KEY_ID, AWS_SECRET_ACCESS_KEY=gateway.SECRET,
                         AWS_EC2_METADATA_DISABLED="true", AWS_REGION="us-east-1",
                         AWS_ENDPOINT_URL_S3=self.wire.endpoint)
