@@ -13,7 +13,8 @@ normalise() {
         -e 's/[0-9a-f]{64}/DIGEST/g' \
         -e 's/[0-9]{4}-[0-9]{2}-[0-9]{2}[ T][0-9]{2}:[0-9]{2}(:[0-9]{2})?/DATE/g' \
         -e 's/"(seconds|saved_seconds|duration|saved|started_ms)":[0-9.e+-]+/"\1":N/g' \
-        -e 's/\b([0-9]+h)?([0-9]+m)?[0-9]+(\.[0-9]+)?(s|ms)\b/TIME/g'
+        -e 's/\b([0-9]+h)?([0-9]+m)?[0-9]+(\.[0-9]+)?(s|ms)\b/TIME/g' \
+        -e 's/, TIME saved$//' # said from one second on
 }
 
 # keep FILE TEXT: an expectation that is not there when it would be empty (or "0").
