@@ -5,19 +5,13 @@
 #include "core/base/table.h"
 #include "core/building.h"
 #include "core/inputs.h"
+#include "core/look_inside.h"
 #include "core/run/command.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define FRESH_NS INT64_C(100000000) /* younger than this, what was seen is not looked at again */
-
-/* What a part of looking says. */
-enum looked {
-    LOOKED_ON,   /* go on with the next part */
-    LOOKED_WAIT, /* something is awaited */
-    LOOKED_OVER, /* the step has ended, or was handed on: the task may be gone */
-};
 
 /* ---- waiting ---- */
 
@@ -373,7 +367,7 @@ static enum looked look_fingerprint(struct task *t)
 
 /* True if each output of the record lies in place with its content and mode; *odd: the first that does not.
  * False with t->awaited: not known yet. */
-static enum plan_outputs compare_outputs(struct task *t, const struct record *r, struct str *odd)
+enum plan_outputs look_compare_outputs(struct task *t, const struct record *r, struct str *odd)
 {
     struct building *b = t->building;
     const struct graph_step *s = graph_step(b->graph, t->step);
@@ -395,7 +389,7 @@ static enum plan_outputs compare_outputs(struct task *t, const struct record *r,
 }
 
 /* The same for what it was found to read. */
-static bool inputs_match(struct task *t, const struct record *r, struct str *odd)
+bool look_inputs_match(struct task *t, const struct record *r, struct str *odd)
 {
     bool match = true;
     for (uint32_t i = 0; i < r->input_count; i++) {
@@ -412,7 +406,7 @@ static bool inputs_match(struct task *t, const struct record *r, struct str *odd
     return match;
 }
 
-static struct str change_reason(struct task *t)
+struct str look_change_reason(struct task *t)
 {
     struct part_change *changes = t->changes;
     uint32_t count = t->change_count;
@@ -423,7 +417,7 @@ static struct str change_reason(struct task *t)
     return t->has_last_record ? STR("") : STR("no earlier result");
 }
 
-static void end_up_to_date(struct task *t, const struct record *r, bool from_cache)
+void look_end_up_to_date(struct task *t, const struct record *r, bool from_cache)
 {
     struct building *b = t->building;
     if (from_cache) { /* another name or workspace made it, and it lies here: keep that in mind */
@@ -472,11 +466,11 @@ static enum looked look_copies(struct task *t)
     return LOOKED_OVER;
 }
 
-static enum looked must_run(struct task *t)
+enum looked look_must_run(struct task *t)
 {
     struct building *b = t->building;
     if (t->reason.n == 0)
-        t->reason = change_reason(t);
+        t->reason = look_change_reason(t);
     if (b->options->mode == BUILD_RUN) {
         t->stage = LOOK_COPIES;
         return look_copies(t);
@@ -508,6 +502,14 @@ static int64_t failure_ms(struct task *t)
     return failed ? named->success_ms : 0;
 }
 
+int64_t look_not_before_ms(struct task *t)
+{
+    const struct graph_step *s = graph_step(t->building->graph, t->step);
+    int64_t not_before_ms = plan_not_before_ms(time_now_ns() / 1000000, expire_ms(s)),
+            failed_ms = failure_ms(t);
+    return failed_ms > not_before_ms && failed_ms > 0 ? failed_ms : not_before_ms;
+}
+
 static enum looked look_outputs(struct task *t)
 {
     struct building *b = t->building;
@@ -524,9 +526,9 @@ static enum looked look_outputs(struct task *t)
                            .rerun = b->lives[t->step.i].rerun,
                            .distrusted = t->last && !keyring_trusts(&b->keyring, t->last)};
     if (f.last && digest_eq(&t->last->fingerprint, &t->fingerprint) && !cache_off && !f.rerun) {
-        f.outputs = compare_outputs(t, &t->last_record, &f.odd_path);
+        f.outputs = look_compare_outputs(t, &t->last_record, &f.odd_path);
         struct str odd = STR("");
-        f.inputs_match = inputs_match(t, &t->last_record, &odd);
+        f.inputs_match = look_inputs_match(t, &t->last_record, &odd);
         if (!f.inputs_match)
             f.odd_path = odd;
         if (t->awaited)
@@ -536,313 +538,11 @@ static enum looked look_outputs(struct task *t)
     t->reason =
         p.verdict == PLAN_LOOKUP && failure_ms(t) ? STR("it failed the last time") : p.reason;
     switch (p.verdict) {
-    case PLAN_UP_TO_DATE: end_up_to_date(t, &t->last_record, false); return LOOKED_OVER;
+    case PLAN_UP_TO_DATE: look_end_up_to_date(t, &t->last_record, false); return LOOKED_OVER;
     case PLAN_LOOKUP: return LOOKED_ON;
     case PLAN_RUN: break;
     }
-    return must_run(t);
-}
-
-/* ---- what the cache has ---- */
-
-struct lookup {
-    struct work work;
-    struct building *building;
-    struct task *task; /* its arena is the worker's while this is out */
-    struct cache *cache;
-    struct digest fingerprint;
-    int64_t not_before_ms;
-    struct arena notes_arena;
-    struct diags notes;
-};
-
-static void lookup_run(struct work *work)
-{
-    struct lookup *l = (struct lookup *)work;
-    struct task *t = l->task;
-    t->hit_count =
-        cache_lookup(l->cache, &t->arena, &l->fingerprint, l->not_before_ms, &t->hits, &l->notes);
-}
-
-static void lookup_done(struct work *work)
-{
-    struct lookup *l = (struct lookup *)work;
-    build_tell_notes(l->building, &l->notes);
-    arena_free(&l->notes_arena);
-    struct task *t = l->task;
-    mem_free(l);
-    t->awaited = 0;
-    t->stage = LOOK_HITS;
-    look_again(t);
-}
-
-static enum looked look_cache(struct task *t)
-{
-    struct building *b = t->building;
-    struct lookup *l = mem_alloc(sizeof *l);
-    l->work = (struct work){.run = lookup_run, .done = lookup_done, .lane = BUILD_CACHE_LANE};
-    l->building = b;
-    l->task = t;
-    l->cache = b->cache;
-    l->fingerprint = t->fingerprint;
-    l->not_before_ms =
-        plan_not_before_ms(time_now_ns() / 1000000, expire_ms(graph_step(b->graph, t->step)));
-    int64_t failed_ms = failure_ms(t);
-    if (failed_ms > l->not_before_ms && failed_ms > 0)
-        l->not_before_ms = failed_ms;
-    diags_init(&l->notes, &l->notes_arena);
-    t->awaited = 1;
-    workers_submit(b->workers, &l->work);
-    return LOOKED_WAIT;
-}
-
-struct restoring {
-    struct work work;
-    struct task *task;
-    struct building *building;
-    const struct cache *cache;
-    const struct cache_hit *hit;
-    int root;
-    bool ok;
-    int64_t began_ns;
-    struct str log_path;
-    struct arena arena;
-    struct diags notes;
-};
-
-static void restore_log(struct restoring *r)
-{
-    struct buf log;
-    buf_init(&log, JOB_LOG_LIMIT + JOB_LOG_TAIL);
-    const struct ref *ref = &r->hit->record.log;
-    if (ref->kind != REF_NONE
-        && cache_read(r->cache, r->hit, ref, JOB_LOG_LIMIT + JOB_LOG_TAIL, &log, &r->notes)
-        && file_make_parents(r->root, r->log_path, 0700)) {
-        (void)!file_write(r->root, r->log_path, buf_str(&log), 0600, false);
-    } else {
-        (void)!file_remove(r->root, r->log_path);
-    }
-    buf_free(&log);
-}
-
-static void restoring_run(struct work *work)
-{
-    struct restoring *r = (struct restoring *)work;
-    r->began_ns = time_now_ns();
-    r->ok = cache_restore(r->cache, r->hit, r->root, &r->notes);
-    if (r->ok)
-        restore_log(r);
-}
-
-static void restoring_done(struct work *work)
-{
-    struct restoring *r = (struct restoring *)work;
-    struct task *t = r->task;
-    bool ok = r->ok;
-    int64_t began_ns = r->began_ns;
-    const struct record *record = &r->hit->record;
-    build_tell_notes(r->building, &r->notes);
-    arena_free(&r->arena);
-    mem_free(r);
-    t->awaited = 0;
-    if (ok) {
-        settle_restored(t, record, began_ns);
-        return;
-    }
-    if (t->from_remote)
-        t->far_next++;
-    else
-        t->hit_next++;
-    t->from_remote = false;
-    t->got = NULL;
-    look_again(t);
-}
-
-/* Put in place in no time: steps may keep the order of the graph. */
-static bool is_quick(const struct record *r)
-{
-    enum { QUICK_BYTES = 1 << 20 };
-    uint64_t bytes = 0;
-    for (uint32_t i = 0; i < r->output_count; i++) {
-        if (r->outputs[i].ref.kind == REF_TREE)
-            return false;
-        bytes += r->outputs[i].ref.size;
-    }
-    return bytes < QUICK_BYTES;
-}
-
-static enum looked restore(struct task *t, const struct cache *cache, const struct cache_hit *hit)
-{
-    struct building *b = t->building;
-    const struct graph_step *s = graph_step(b->graph, t->step);
-    struct restoring *r = mem_alloc(sizeof *r);
-    r->work = (struct work){
-        .run = restoring_run, .done = restoring_done, .in_turn = is_quick(&hit->record)};
-    r->task = t;
-    r->building = b;
-    r->cache = cache;
-    r->hit = hit;
-    r->root = b->root;
-    r->log_path = execute_log_path(&r->arena, graph_text(b->graph, s->name));
-    diags_init(&r->notes, &r->arena);
-    for (uint32_t i = 0; i < s->outputs.n; i++)
-        build_forget_output(b, b->graph->outputs[s->outputs.first + i].file);
-    t->awaited = 1;
-    if (t->reason.n == 0)
-        t->reason = change_reason(t);
-    workers_submit(b->workers, &r->work);
-    return LOOKED_WAIT;
-}
-
-/* The record's outputs are exactly those that the step declares. */
-static bool outputs_fit(struct task *t, const struct record *r)
-{
-    const struct graph *g = t->building->graph;
-    const struct graph_step *s = graph_step(g, t->step);
-    bool fit = r->output_count == s->outputs.n;
-    for (uint32_t i = 0; fit && i < s->outputs.n; i++) {
-        struct str path = graph_path(g, g->outputs[s->outputs.first + i].file);
-        bool found = false;
-        for (uint32_t k = 0; k < r->output_count && !found; k++)
-            found = str_eq(r->outputs[k].path, path);
-        fit = found;
-    }
-    return fit;
-}
-
-/* Some step works with values that it reads from what s makes. */
-static bool is_read(const struct graph *g, const struct graph_step *s)
-{
-    static const struct digest late;
-    for (uint32_t i = 0; i < s->dependents.n; i++) {
-        const struct graph_step *x = graph_step(g, g->back_edges[s->dependents.first + i].step);
-        if (x->when.late || digest_eq(&x->declared, &late))
-            return true;
-    }
-    return false;
-}
-
-/* Asked only: what a restore would put in place is read from the cache by those who need its values. */
-static void suppose_text(struct task *t, const struct cache_hit *hit, const struct record_output *o)
-{
-    struct building *b = t->building;
-    struct arena scratch = {0};
-    struct diags quiet;
-    struct buf text;
-    diags_init(&quiet, &scratch);
-    buf_init(&text, JSON_TEXT_LIMIT);
-    bool is_new = false;
-    if (!b->supposed.arena)
-        table_init(&b->supposed, b->arena);
-    if ((o->ref.kind == REF_BLOB || o->ref.kind == REF_LIST) && o->ref.size <= JSON_TEXT_LIMIT
-        && cache_read(b->cache, hit, &o->ref, JSON_TEXT_LIMIT, &text, &quiet))
-        (void)table_add(&b->supposed, o->path, &is_new);
-    if (is_new)
-        *VEC_PUSH(b->arena, &b->supposed_texts) = str_copy(b->arena, buf_str(&text));
-    buf_free(&text);
-    arena_free(&scratch);
-}
-
-/* here: where its bytes lie in the local cache; NULL: they are far away. */
-static enum looked end_would_restore(struct task *t, const struct record *r,
-                                     const struct cache_hit *here)
-{
-    struct building *b = t->building;
-    bool read = is_read(b->graph, graph_step(b->graph, t->step));
-    for (uint32_t i = 0; i < r->output_count && read && here; i++)
-        suppose_text(t, here, &r->outputs[i]);
-    for (uint32_t i = 0; i < r->output_count; i++) {
-        observe_suppose(b->observe, observe_add(b->observe, r->outputs[i].path), &r->outputs[i].ref,
-                        &r->outputs[i].content, r->outputs[i].mode);
-    }
-    struct ending e = {.life = LIFE_DONE,
-                       .result = EVENT_WOULD_RESTORE,
-                       .reason = t->reason.n ? t->reason : change_reason(t),
-                       .saved_ns = r->duration_ms * 1000000,
-                       .exit_status = -1,
-                       .unknown = read && !here,
-                       .from_remote = !here};
-    build_end_step(b, t->step, t, &e);
-    return LOOKED_OVER;
-}
-
-/* LOOKED_ON: *fits tells whether the record's result can be put in place. LOOKED_OVER: it lies there already, and the
- * step has ended. */
-static enum looked try_hit(struct task *t, const struct record *r, bool *fits)
-{
-    struct str odd;
-    *fits = false;
-    if (!outputs_fit(t, r))
-        return LOOKED_ON;
-    bool same_inputs = inputs_match(t, r, &odd);
-    if (t->awaited)
-        return LOOKED_WAIT;
-    if (!same_inputs)
-        return LOOKED_ON;
-    enum plan_outputs outputs = compare_outputs(t, r, &odd);
-    if (t->awaited)
-        return LOOKED_WAIT;
-    *fits = outputs != PLAN_OUTPUTS_MATCH;
-    if (*fits)
-        return LOOKED_ON;
-    end_up_to_date(t, r, true);
-    return LOOKED_OVER;
-}
-
-static enum looked look_hits(struct task *t)
-{
-    struct building *b = t->building;
-    for (; t->hit_next < t->hit_count; t->hit_next++) {
-        const struct cache_hit *hit = &t->hits[t->hit_next];
-        bool fits;
-        t->signer = hit->signer;
-        enum looked tried = try_hit(t, &hit->record, &fits);
-        if (tried != LOOKED_ON)
-            return tried;
-        if (fits)
-            return b->options->mode == BUILD_ASK ? end_would_restore(t, &hit->record, hit)
-                                                 : restore(t, b->cache, hit);
-    }
-    return LOOKED_ON;
-}
-
-/* ---- what the remote cache has ---- */
-
-static enum looked look_remote(struct task *t)
-{
-    if (!remote_may_ask(t))
-        return must_run(t);
-    t->stage = LOOK_REMOTE_HITS;
-    remote_ask(t);
-    return LOOKED_WAIT;
-}
-
-static enum looked look_remote_hits(struct task *t)
-{
-    struct building *b = t->building;
-    if (t->got) {
-        t->from_remote = true;
-        t->signer = t->got->signer;
-        return restore(t, remote_near(b), t->got);
-    }
-    for (; t->far_next < t->far_count; t->far_next++) {
-        const struct record *r = &t->far_hits[t->far_next].record;
-        bool fits;
-        t->signer = t->far_hits[t->far_next].signer;
-        enum looked tried = try_hit(t, r, &fits);
-        if (tried != LOOKED_ON)
-            return tried;
-        if (!fits)
-            continue;
-        if (b->options->mode == BUILD_ASK)
-            return end_would_restore(t, r, NULL);
-        if (!remote_may_fetch(t))
-            break;
-        remote_fetch(t);
-        return LOOKED_WAIT;
-    }
-    t->leasable = true;
-    return must_run(t);
+    return look_must_run(t);
 }
 
 /* ---- the order of it ---- */

@@ -471,6 +471,10 @@ def trees(t):
         pack.object(root)
         pack.object(b"evil\n")
         return pack, root
+    pack, size, digest = good_blob(t)
+    row = t.row("tree")
+    row.outputs[0] = [b"tree", BLOB, 0o644, size, digest, b""]
+    yield "tree: a file in its stead", lambda: t.publish([row], pack, [place(BLOB, size, digest, [pack.run()])])
     up = b"../outside"
     for name, entries_of in (
             ("..", lambda s, d: [(b"..", BLOB, 0o644, s, d, b"")]),
