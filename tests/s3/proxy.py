@@ -18,7 +18,7 @@ FAULTS = ["none", "refuse", "close", "cut-0", "cut-0@1", "cut-20", "cut-400", "c
           "length-more@1", "length-less", "stall", "stall@1", "stall-body", "stall-body@1", "drip", "drip-1", "endless",
           "endless-head", "no-http", "moved-away", "moved-around", "no-date", "truncated-xml", "truncated-xml@1",
           "list-forever", "list-backwards", "wrong-range", "twice", "reset-20", "reset-5000", "endless-interim",
-          "endless-moved", "garble-xml", "etag-none", "date-7200", "date--7200",
+          "endless-moved", "garble-xml", "expired", "etag-none", "date-7200", "date--7200",
           "condition-501", "condition-200", "old-200", "whole-200", "lag", "puts-403"]
 
 
@@ -138,6 +138,13 @@ class Fault:
                 client.sendall(got_head + got_body)
             return got_head is not None
         name, _, number = self.name.partition("-")
+        if self.name == "expired":
+            if b"Credential=OLDKEY" in head:
+                xml = b"<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>"
+                client.sendall(b"".join(answer(400, xml)))
+            else:
+                client.sendall(b"".join(self.forward(head, body)))
+            return True
         if self.name == "endless-moved":
             head = answer(307, b"", b"Location: http://127.0.0.1:%d%s\r\n" % (self.port, head.split(b" ")[1]))
             client.sendall(b"".join(head))
