@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The door, over a real folder: what is stored comes back, in this process and in the next. */
 #include "tests/unit/cache/door.h"
+#include "tests/unit/cache/whole.h"
 
 static void result_comes_back_in_the_next_process(void **state)
 {
@@ -68,6 +69,30 @@ static void log_comes_back(void **state)
     buf_free(&b);
     assert_false(cache_read(s->cache, &hits[0], log, 3, &b, &s->notes));
     buf_free(&b);
+}
+
+/* Bytes and log lie there since the first result; the second says again where. */
+static void each_segment_holds_places_for_all_its_roots(void **state)
+{
+    struct scene *s = *state;
+    static const char *const NAMES[] = {"a", "b", "c"};
+    write_file(s, STR("a.txt"), STR("a"));
+    write_file(s, STR("d/large"), noise(s, 2 << 20, 1));
+    write_file(s, STR("log"), STR("it ran\n"));
+    for (int i = 0; i < 3; i++) {
+        struct record r = record_of(s, NAMES[i], STR("a.txt"));
+        struct record_output outputs[] = {r.outputs[0], output_of(s, STR("d"))};
+        uint64_t sequence;
+        r.outputs = outputs;
+        r.output_count = 2;
+        assert_true(cache_store(s->cache, &r, s->root, STR("log"), &sequence, &s->notes));
+        assert_true(cache_flush(s->cache, true, &s->notes));
+        if (i == 1) {
+            reopen(s);
+        }
+    }
+    assert_int_equal(count_files(s, "m"), 3);
+    assert_int_equal(expect_whole_segments(s->options.dir), 3);
 }
 
 static void two_caches_see_each_others_results(void **state)
@@ -404,6 +429,7 @@ int main(void)
         CASE(result_is_found_before_the_process_ends),
         CASE(large_file_and_folder_come_back),
         CASE(log_comes_back),
+        CASE(each_segment_holds_places_for_all_its_roots),
         CASE(two_caches_see_each_others_results),
         CASE(newest_wins_and_each_set_of_inputs_counts),
         CASE(success_in_the_future_counts_only_without_a_bound),

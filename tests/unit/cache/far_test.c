@@ -3,6 +3,7 @@
 #include "cache/far_inside.h"
 #include "cache/far_send.h"
 #include "tests/unit/cache/door.h"
+#include "tests/unit/cache/whole.h"
 
 struct two {
     struct scene *a, *b;
@@ -149,6 +150,31 @@ static void same_bytes_go_up_once(void **state)
     assert_true(far_place_count(far_place_of(t->far_a)).sent - sent < 4096);
     assert_true(fetch(t, "y"));
     expect_file(t->b, STR("y"), large);
+}
+
+/* Bytes and log came with the first result; each segment of the others says again where they lie, there and here. */
+static void each_segment_holds_places_for_all_its_roots(void **state)
+{
+    struct two *t = *state;
+    static const char *const NAMES[] = {"x", "y", "z"};
+    write_file(t->a, STR("x"), STR("hello\n"));
+    write_file(t->a, STR("log"), STR("it ran\n"));
+    for (int i = 0; i < 3; i++) {
+        struct record r = record_of(t->a, NAMES[i], STR("x"));
+        uint64_t sequence;
+        assert_true(cache_store(t->a->cache, &r, t->a->root, STR("log"), &sequence, &t->a->notes));
+        push(t, NAMES[i], 1);
+        if (i == 1) {
+            far_close(t->far_a);
+            t->far_a = open_far(t, t->a);
+        }
+    }
+    (void)far_file(t, STR("p")); /* there is one */
+    assert_int_equal(expect_whole_segments(t->far_dir), 3);
+    for (int i = 0; i < 3; i++) {
+        assert_true(fetch(t, NAMES[i]));
+    }
+    assert_int_equal(expect_whole_segments(t->b->options.dir), 3);
 }
 
 static void grown_file_goes_up_in_part(void **state)
@@ -620,6 +646,7 @@ int main(void)
         TEST(large_file_and_folder_come_through),
         TEST(what_is_there_is_not_pushed_again),
         TEST(same_bytes_go_up_once),
+        TEST(each_segment_holds_places_for_all_its_roots),
         TEST(grown_file_goes_up_in_part),
         TEST(push_goes_on_where_it_was_stopped),
         TEST(lookup_asks_once_and_then_knows),

@@ -259,6 +259,141 @@ static void stale_leases_go(void **state)
     assert_int_equal(mem_count(&s->place, STR("l/")), 1);
 }
 
+/* ---- copies that fail ---- */
+
+/* A pack that is worth rewriting on the first collection. */
+static void put_thin_pack(struct scene *s)
+{
+    s->older_ms = 20 * DAY_MS;
+    add(s, &s->one, "dies", 60000);
+    s->older_ms = 0;
+    add(s, &s->one, "lives", 5000);
+    add(s, &s->one, "lives too", 5000);
+    assert_true(publish(s, &s->one));
+    mem_pass(&s->place, 15 * DAY_MS);
+    assert_true(manifest_sync(&s->two.manifest, true, &s->notes));
+}
+
+static struct ref ref_of(struct scene *s, const char *name, size_t n)
+{
+    struct str bytes = noise(s, name, n);
+    return (struct ref){REF_BLOB, n, digest_of(bytes.s, n)};
+}
+
+/* Whether some place can be counted on: its packs are there, and nobody has condemned them. */
+static bool is_sound(struct scene *s, const char *name, size_t n)
+{
+    struct client c;
+    struct pack_place *places;
+    struct ref ref = ref_of(s, name, n);
+    client_begin(&c, &s->place);
+    assert_true(manifest_sync(&c.manifest, true, &s->notes));
+    uint32_t count = view_find_places(&c.manifest.view, &ref, VIEW_PLACES_ALL, &s->arena, &places);
+    bool found = false;
+    for (uint32_t i = 0; i < count && !found; i++) {
+        char key[PACK_KEY];
+        found = !view_place_is_condemned(&c.manifest.view, &places[i])
+                && mem_find(&s->place, pack_key(&places[i].runs[0].pack, false, key));
+    }
+    client_end(&c);
+    return found;
+}
+
+static void expect_sound(struct scene *s)
+{
+    assert_true(is_sound(s, "lives", 5000) && is_sound(s, "lives too", 5000));
+}
+
+static void collect_for_days(struct scene *s)
+{
+    for (int i = 0; i < 3; i++) {
+        mem_pass(&s->place, 25 * HOUR_MS);
+        collect(s, &s->one, PLAIN);
+    }
+    assert_int_equal(mem_count(&s->place, STR("p/")), 1);
+    assert_true(readable(s, "lives", 5000) && readable(s, "lives too", 5000));
+}
+
+static void copy_that_cannot_be_put_condemns_nothing(void **state)
+{
+    struct scene *s = *state;
+    struct cache_gc_report r;
+    put_thin_pack(s);
+    s->two.handle.fail_put = 1;
+    assert_false(gc_run(&s->two.manifest, &PLAIN, &r, &s->notes));
+    assert_int_equal(r.condemned, 0);
+    expect_sound(s);
+    assert_int_equal(collect(s, &s->one, PLAIN).condemned, 1);
+    expect_sound(s);
+    collect_for_days(s);
+}
+
+static void copy_that_cannot_be_read_condemns_nothing(void **state)
+{
+    struct scene *s = *state;
+    struct cache_gc_report r;
+    put_thin_pack(s);
+    for (int get = 1; get < 6; get++) { /* the footer, the bytes, the bytes one by one */
+        s->two.handle.fail_get = get;
+        (void)gc_run(&s->two.manifest, &PLAIN, &r, &s->notes);
+        assert_true(get > 1 || r.condemned == 0);
+        expect_sound(s);
+    }
+    s->two.handle.fail_get = 0;
+    collect_for_days(s);
+}
+
+/* What lies beside it moves; the pack itself stays for as long as somebody needs what cannot be copied. */
+static void pack_with_something_damaged_is_not_condemned(void **state)
+{
+    struct scene *s = *state;
+    struct pack_place place;
+    char key[PACK_KEY];
+    put_thin_pack(s);
+    struct ref ref = ref_of(s, "lives", 5000);
+    assert_true(view_find_sound_place(&s->two.manifest.view, &ref, &s->arena, &place));
+    struct mem_entry *e = mem_find(&s->place, pack_key(&place.runs[0].pack, false, key));
+    assert_non_null(e);
+    e->bytes[place.runs[0].offset + 1000] ^= 1;
+    for (int i = 0; i < 3; i++) {
+        collect(s, &s->two, PLAIN);
+        assert_int_equal(view_find_pack(&s->two.manifest.view, &place.runs[0].pack)->condemned_ms,
+                         0);
+        expect_sound(s);
+        assert_true(readable(s, "lives too", 5000));
+        mem_pass(&s->place, 25 * HOUR_MS);
+    }
+}
+
+static void die_after(void *context, struct mem_handle *h, enum mem_op op, struct str key)
+{
+    int *left = context;
+    (void)op;
+    (void)key;
+    h->dead |= (*left)-- == 0;
+}
+
+/* Places are there before, or with, the condemnation of what they were copied from. */
+static void collector_may_die_at_any_moment(void **state)
+{
+    struct cache_gc_report r;
+    bool died = true;
+    for (int n = 0; died; n++) {
+        struct scene *s = *state;
+        int left = n;
+        assert_true(n < 100);
+        put_thin_pack(s);
+        s->two.handle.before = die_after;
+        s->two.handle.context = &left;
+        (void)gc_run(&s->two.manifest, &PLAIN, &r, &s->notes);
+        died = s->two.handle.dead;
+        expect_sound(s);
+        collect_for_days(s);
+        end(state);
+        begin(state);
+    }
+}
+
 int main(void)
 {
 #define CASE(f) cmocka_unit_test_setup_teardown(f, begin, end)
@@ -279,6 +414,10 @@ int main(void)
         CASE(damaged_segment_is_ignored_after_a_week),
         CASE(short_grace_is_refused),
         CASE(stale_leases_go),
+        CASE(copy_that_cannot_be_put_condemns_nothing),
+        CASE(copy_that_cannot_be_read_condemns_nothing),
+        CASE(pack_with_something_damaged_is_not_condemned),
+        CASE(collector_may_die_at_any_moment),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

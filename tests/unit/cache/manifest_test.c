@@ -209,6 +209,55 @@ static void segment_that_goes_while_one_reads_is_looked_for_again(void **state)
     assert_true(sees(s, &s->two, "x") && sees(s, &s->two, "y"));
 }
 
+/* One that others merge all the time: what it lists is gone when it is asked for. */
+static void merge_again_and_again(void *context, struct mem_handle *h, enum mem_op op,
+                                  struct str key)
+{
+    struct scene *s = context;
+    if (op == MEM_GET && str_starts(key, STR("m/"))) {
+        s->victim = key;
+        merge_behind_the_reader(context, h, op, key);
+        mem_pass(&s->place, 10);
+    }
+}
+
+static void full_list_that_meets_a_gap_is_begun_again(void **state)
+{
+    struct scene *s = *state;
+    put_named(s, s->place.now_ms, 1, "x");
+    assert_true(sync_view(s, &s->two));
+    mem_pass(&s->place, 25 * HOUR_MS);
+    s->victim = put_named(s, s->place.now_ms, 2, "y");
+    put_named(s, s->place.now_ms, 3, "z");
+    s->b.before = merge_behind_the_reader;
+    s->b.context = s;
+    assert_true(sync_view(s, &s->two));
+    assert_true(sees(s, &s->two, "x") && sees(s, &s->two, "y") && sees(s, &s->two, "z"));
+    assert_int_equal(s->two.full_boot_ns, s->place.now_ms * 1000000);
+}
+
+/* Nothing is forgotten by a list of which something is missing, nor does the next one begin behind it. */
+static void full_list_with_nothing_but_gaps_does_not_count(void **state)
+{
+    struct scene *s = *state;
+    struct str x = put_named(s, s->place.now_ms, 1, "x");
+    assert_true(sync_view(s, &s->two));
+    int64_t began = s->two.list_began_ms;
+    mem_pass(&s->place, 25 * HOUR_MS);
+    mem_remove(&s->place, x);
+    put_named(s, s->place.now_ms, 2, "y");
+    s->b.before = merge_again_and_again;
+    s->b.context = s;
+    assert_false(sync_view(s, &s->two));
+    assert_true(sees(s, &s->two, "x"));
+    assert_int_equal(s->two.list_began_ms, began);
+    assert_int_equal(s->two.full_boot_ns, began * 1000000);
+    s->b.before = NULL;
+    assert_true(sync_view(s, &s->two));
+    assert_true(sees(s, &s->two, "y"));
+    assert_false(sees(s, &s->two, "x"));
+}
+
 static void failed_fetch_is_made_up_for(void **state)
 {
     struct scene *s = *state;
@@ -424,6 +473,8 @@ int main(void)
         CASE(what_came_too_late_is_found_by_the_full_list),
         CASE(only_a_full_list_forgets),
         CASE(segment_that_goes_while_one_reads_is_looked_for_again),
+        CASE(full_list_that_meets_a_gap_is_begun_again),
+        CASE(full_list_with_nothing_but_gaps_does_not_count),
         CASE(failed_fetch_is_made_up_for),
         CASE(garbled_segment_is_absent_and_told_once),
         CASE(wrong_clock_is_corrected_by_the_depots),
