@@ -88,27 +88,44 @@ static uint64_t place_bytes(const struct pack_place *p)
     return n;
 }
 
-/* The place that counts: a sound one, else a complete one. Of the others nothing is kept: there may be many. */
+static void take_place(struct gc *g, uint32_t number, const struct pack_place *p, bool sound)
+{
+    struct gc_root *chosen = &g->roots[number];
+    struct pack_run *runs = ARENA_ARRAY(&g->arena, struct pack_run, p->run_count + 1);
+    if (p->run_count > 0) {
+        memcpy(runs, p->runs, p->run_count * sizeof *runs);
+    }
+    chosen->place = (struct pack_place){p->root, runs, p->run_count};
+    chosen->known = true;
+    chosen->sound = sound;
+    g->needed.roots.at[number].bytes = place_bytes(p);
+}
+
+/* The place that counts: a sound one, else a complete one. Of sound ones that in the youngest packs: what was copied
+ * out of a pack that had to stay is not copied again. Of the others nothing is kept: there may be many. */
 static void choose_place(struct gc *g, uint32_t number)
 {
-    struct needed_root *root = &g->needed.roots.at[number];
-    struct gc_root *chosen = &g->roots[number];
     struct pack_place *places;
+    const struct pack_place *best = NULL;
+    int64_t best_ms = 0;
+    bool best_is_sound = false;
     struct arena_mark mark = arena_mark(&g->scratch);
-    uint32_t count =
-        view_find_places(&g->m->view, &root->root, VIEW_PLACES_ALL, &g->scratch, &places);
-    for (uint32_t i = 0; i < count && !chosen->known; i++) {
-        const struct pack_place *p = &places[i];
-        if (stock_has_place(&g->stock, p)) {
-            struct pack_run *runs = ARENA_ARRAY(&g->arena, struct pack_run, p->run_count + 1);
-            if (p->run_count > 0) {
-                memcpy(runs, p->runs, p->run_count * sizeof *runs);
-            }
-            chosen->place = (struct pack_place){p->root, runs, p->run_count};
-            chosen->known = true;
-            chosen->sound = !view_place_is_condemned(&g->m->view, p);
-            root->bytes = place_bytes(p);
+    uint32_t count = view_find_places(&g->m->view, &g->needed.roots.at[number].root,
+                                      VIEW_PLACES_ALL, &g->scratch, &places);
+    for (uint32_t i = 0; i < count; i++) {
+        int64_t ms;
+        bool sound = !view_place_is_condemned(&g->m->view, &places[i]);
+        if (best && !sound) {
+            break; /* sound ones come first */
         }
+        if (stock_find_place(&g->stock, &places[i], &ms) && (!best || ms > best_ms)) {
+            best = &places[i];
+            best_ms = ms;
+            best_is_sound = sound;
+        }
+    }
+    if (best) {
+        take_place(g, number, best, best_is_sound);
     }
     arena_reset(&g->scratch, mark);
 }

@@ -50,12 +50,16 @@ uint32_t stock_find(const struct stock *s, const struct pack_id *id, bool plain)
     return table_find(&s->keys, pack_key(id, plain, key));
 }
 
-bool stock_has_place(const struct stock *s, const struct pack_place *p)
+bool stock_find_place(const struct stock *s, const struct pack_place *p, int64_t *stored_ms)
 {
+    *stored_ms = INT64_MAX;
     for (uint32_t i = 0; i < p->run_count; i++) {
-        if (stock_find(s, &p->runs[i].pack, p->runs[i].count == 0) == TABLE_NONE) {
+        uint32_t pack = stock_find(s, &p->runs[i].pack, p->runs[i].count == 0);
+        if (pack == TABLE_NONE) {
             return false;
         }
+        int64_t ms = s->packs.at[pack].stored_ms;
+        *stored_ms = ms < *stored_ms ? ms : *stored_ms;
     }
     return true;
 }

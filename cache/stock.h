@@ -23,4 +23,5 @@ bool stock_read(struct stock *s, struct manifest *m, struct diags *notes);
 void stock_free(struct stock *s);
 uint32_t stock_find(const struct stock *s, const struct pack_id *id,
                     bool plain); /* or TABLE_NONE */
-bool stock_has_place(const struct stock *s, const struct pack_place *p);
+/* Whether all its packs are there; *stored_ms: when the oldest of them was stored. */
+bool stock_find_place(const struct stock *s, const struct pack_place *p, int64_t *stored_ms);
