@@ -167,8 +167,10 @@ struct str data_etag(struct arena *a, struct str etag)
 const char *data_help(enum s3_end end)
 {
     switch (end) {
-    case S3_DENIED: return "reading an input wants the rights s3:GetObject and s3:ListBucket";
-    case S3_UNKNOWN: return "see which keys are used, and whether this machine's clock is right";
+    case S3_DENIED:
+        return "see which keys are used, and whether they may s3:GetObject and s3:ListBucket";
+    case S3_UNKNOWN:
+        return "see which keys are used (environment, ~/.aws), and whether the clock is right";
     case S3_LATER: return "see whether the server can be reached, and try again";
     case S3_DONE:
     case S3_ABSENT:

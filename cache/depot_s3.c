@@ -51,10 +51,11 @@ void depot_s3_tell(struct depot *base, struct diags *notes)
         const char *code, *what, *help;
     } key_kinds[] = {
         [TROUBLE_LATER] = {"remote-later", "the remote cache does not answer as it should", NULL},
-        [TROUBLE_READ] = {"remote-denied", "the remote cache does not say whether a key is there",
-                          "allow s3:GetObject, and s3:ListBucket so that absent keys are told"},
-        [TROUBLE_WRITE] = {"remote-denied", "the remote cache may not be written",
-                           "allow s3:PutObject and s3:DeleteObject, or use it for reading alone"},
+        [TROUBLE_READ] = {"remote-denied", "the remote cache may not be read",
+                          "allow these keys s3:GetObject and s3:ListBucket, or use others"},
+        [TROUBLE_WRITE] =
+            {"remote-denied", "the remote cache may not be written",
+             "allow s3:PutObject and s3:DeleteObject, or say 'cache { remote = \"read\" }'"},
         [TROUBLE_LIST] = {"remote-denied", "the remote cache may not be listed",
                           "allow s3:ListBucket"},
         [TROUBLE_UNKNOWN] = {"remote-keys", "the remote cache does not accept our keys",

@@ -17,7 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { WHY_BYTES = 240, ID_DIGITS = 16, COPY_NAME = 64 };
+enum { WHY_BYTES = 400, ID_DIGITS = 16, COPY_NAME = 64 };
 
 struct far_place {
     struct arena arena;
@@ -62,10 +62,11 @@ static struct str folder_of(struct far_place *p)
 
 struct far_place *far_place_open(const struct far_options *o, struct diags *notes)
 {
-    if (!str_starts(o->url, STR("s3://")) && !str_starts(o->url, STR("file:///"))) {
-        struct diag *w = diag_warning(notes, "remote-unusable", SPAN_NONE,
-                                      "'%.*s' is no remote cache", STR_ARG(o->url));
-        diag_help(notes, w, "'s3://bucket/prefix', or 'file:///folder' for a shared folder");
+    bool bucket = str_starts(o->url, STR("s3://")) && o->url.n > 5 && o->url.s[5] != '/';
+    if (!bucket && !str_starts(o->url, STR("file:///"))) {
+        diag_warning(notes, "remote-unusable", SPAN_NONE,
+                     "'%.*s' is no remote cache, as 's3://bucket/prefix' and 'file:///folder' are",
+                     STR_ARG(o->url));
         return NULL;
     }
     struct far_place *p = mem_alloc(sizeof *p);
@@ -182,13 +183,14 @@ void far_place_tell(struct far_place *p, struct diags *notes)
     p->told |= down || unwritable;
     memcpy(why, p->why, sizeof why);
     guard_leave(p->guard);
+    bool names_it = str_starts(str_from(why), STR("the remote cache"));
     if (down) {
-        bool names_it = str_starts(str_from(why), STR("the remote cache"));
-        diag_warning(notes, "remote-down", SPAN_NONE, "%s%s; going on without it",
-                     names_it ? "" : "the remote cache is of no help now: ", why);
+        diag_warning(notes, "remote-down", SPAN_NONE, "%s%s; going on without '%.*s'",
+                     names_it ? "" : "the remote cache is of no help now: ", why,
+                     STR_ARG(p->options.url));
     } else if (unwritable) {
-        diag_warning(notes, "remote-read-only", SPAN_NONE,
-                     "the remote cache takes no results: %s; they stay here", why);
+        diag_warning(notes, "remote-read-only", SPAN_NONE, "%s%s; results stay here",
+                     names_it ? "" : "the remote cache takes no results: ", why);
     }
 }
 
@@ -262,7 +264,9 @@ static const char *reason_of(struct far_depot *d, enum depot_answer answer,
     }
     bool said = notes.all.n > 0;
     if (said) {
-        snprintf(out, WHY_BYTES, "%.*s", STR_ARG(notes.all.at[0].message));
+        const struct diag *w = &notes.all.at[0];
+        snprintf(out, WHY_BYTES, "%.*s%s%.*s%s", STR_ARG(w->message), w->help.n ? " (" : "",
+                 STR_ARG(w->help), w->help.n ? ")" : "");
     }
     arena_free(&scratch);
     if (said) {

@@ -50,7 +50,7 @@ static bool open_s3(struct far_s3 *s, const struct far_options *o, struct diags 
     http.stall_ms = STALL_MS;
     http.attempts = ATTEMPTS;
     s->http = s->keys_http ? http_open(&http, notes) : NULL;
-    struct str rest = str_tail(o->url, 5), bucket;
+    struct str rest = str_tail(o->url, 5), bucket = {0};
     str_cut(&rest, '/', &bucket);
     while (rest.n && rest.s[rest.n - 1] == '/') {
         rest.n--;

@@ -375,11 +375,11 @@ bool block_remote(struct eval *e)
     if (!good) {
         return false;
     }
-    bool s3 = str_starts(v.text, STR("s3://")) && v.text.n > 5;
+    bool s3 = str_starts(v.text, STR("s3://")) && v.text.n > 5 && v.text.s[5] != '/';
     if (!s3 && !str_starts(v.text, STR("file:///"))) {
         struct diag *x =
             diag_error(e->d, "bad-remote", url->span, "'%.*s' is no remote cache", STR_ARG(v.text));
-        diag_help(e->d, x, "as in \"s3://bucket/prefix\"");
+        diag_help(e->d, x, "as in \"s3://bucket/prefix\", or \"file:///folder\"");
         return false;
     }
     struct graph_remote_place *r = &e->g.remote;

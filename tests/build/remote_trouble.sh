@@ -59,3 +59,18 @@ PAWL_REMOTE=ftp://x
 elsewhere ftp
 again
 expect_notice remote-unusable
+# A bucket that was forgotten is no bucket, and nothing else is read as one.
+for PAWL_REMOTE in s3:// s3:///prefix S3://team/prefix; do
+    elsewhere "typo-$(echo "$PAWL_REMOTE" | cksum | cut -d' ' -f1)"
+    again
+    expect ran=4
+    expect_notice remote-unusable
+    grep -q "'$PAWL_REMOTE' is no remote cache, as 's3://bucket/prefix'" "$T/events" || fail "no remedy for $PAWL_REMOTE"
+done
+# What is wrong, what to do, and with which place: one line.
+PAWL_REMOTE=s3://team/prefix PAWL_REMOTE_ENDPOINT=http://127.0.0.1:1 AWS_EC2_METADATA_DISABLED=true
+export PAWL_REMOTE_ENDPOINT AWS_EC2_METADATA_DISABLED
+unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_PROFILE
+elsewhere keys
+again
+grep -q "keys.* (see which keys are used .*going on without 's3://team/prefix'" "$T/events" || fail "no remedy for keys"
