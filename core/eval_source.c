@@ -39,8 +39,11 @@ static void say_missing(const struct graph *g, int root, const struct graph_inpu
     struct diag *x = diag_error(d, "missing-input", at, "'%.*s' is not there, and no step makes it",
                                 STR_ARG(path));
     struct str near = nearest_source(g, root, path, &scratch);
+    bool uri = path.n > 3 && (path.s[0] | 0x20) == 's' && str_starts(str_tail(path, 1), STR("3:/"));
     if (near.n) {
         diag_help(d, x, "did you mean '%.*s'?", STR_ARG(near));
+    } else if (uri) {
+        diag_help(d, x, "an object in S3 is written \"s3://bucket/name\"");
     } else {
         diag_help(d, x, "an input that may be absent is written glob(\"%.*s\")", STR_ARG(path));
     }

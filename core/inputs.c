@@ -371,7 +371,7 @@ struct str inputs_say(struct building *b, const struct input *in, struct gspan a
                   pattern ? "names are no patterns in S3: a prefix that ends in '/' is all below it"
                   : in->parts.all
                       ? "put the objects there, or correct the prefix"
-                      : "put the object there, or correct its name; a prefix ends in '/'");
+                      : "put the object there, or correct bucket and name; a prefix ends in '/'");
     } else {
         e = diag_error(d, "s3-input", span, "the version of '%.*s' cannot be learned: %.*s",
                        STR_ARG(in->uri), STR_ARG(in->trouble));
