@@ -91,6 +91,15 @@ static int check(struct cache_session *s)
     return sound ? EXIT_DONE : EXIT_FAILED;
 }
 
+static bool known(struct str what)
+{
+    static const char *const all[] = {"ls", "gc", "check", "push", "pull"};
+    bool found = false;
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        found |= str_eq(what, str_from(all[i]));
+    return found;
+}
+
 static int run(struct cache_session *s)
 {
     const struct opts *o = s->opts;
@@ -99,6 +108,13 @@ static int run(struct cache_session *s)
                                             : str_eq(what, STR("gc"))    ? collect
                                             : str_eq(what, STR("check")) ? check
                                                                          : NULL;
+    if (o->targets.n > 1 && known(o->targets.at[0])) {
+        struct diag *e = diag_error(&s->diags, "usage", SPAN_NONE,
+                                    "'pawl cache %.*s' takes no name, as '%.*s' is",
+                                    STR_ARG(o->targets.at[0]), STR_ARG(o->targets.at[1]));
+        diag_help(&s->diags, e, "it is about all that the cache holds, or the pipeline has");
+        return EXIT_WRONG;
+    }
     if (!action) {
         struct diag *e = diag_error(&s->diags, "usage", SPAN_NONE,
                                     "'pawl cache' wants one of ls, gc, check, push, pull, key");

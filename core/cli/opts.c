@@ -27,7 +27,8 @@ static const struct command_row commands[COMMAND_COUNT] = {
     [COMMAND_GRAPH] = {"graph", "[TARGET…]", "draw the graph (--format dot, mermaid, json, svg)"},
     [COMMAND_LOG] = {"log", "STEP", "what a step printed when it last ran"},
     [COMMAND_RUNS] = {"runs", "", "past runs"},
-    [COMMAND_STATS] = {"stats", "", "hit rate, and the time and money that were saved"},
+    [COMMAND_STATS] = {"stats", "",
+                       "hit rate, time and money saved, what the remote cache gave and cost"},
     [COMMAND_DIFF] = {"diff", "[RUN [RUN]]", "parameters and metrics of two runs side by side"},
     [COMMAND_METRICS] = {"metrics", "[STEP…]", "the metrics of past runs"},
     [COMMAND_RESTORE] = {"restore", "[TARGET…]",
@@ -342,6 +343,19 @@ static bool take_word(struct parsing *p, struct str word)
     return true;
 }
 
+/* A name that nobody looks at would be taken for one that was heeded. */
+static bool check_words(struct parsing *p)
+{
+    const struct command_row *c = &commands[p->out->command];
+    if (c->arguments[0] || p->out->targets.n == 0)
+        return true;
+    struct diag *e =
+        diag_error(p->diags, "usage", SPAN_NONE, "'pawl %s' takes no name, as '%.*s' is", c->name,
+                   STR_ARG(p->out->targets.at[0]));
+    diag_help(p->diags, e, "'pawl %s --help' lists what it takes", c->name);
+    return false;
+}
+
 static bool check_options(struct parsing *p)
 {
     for (uint32_t i = 0; i < OPTION_COUNT; i++) {
@@ -378,7 +392,7 @@ bool opts_parse(int argc, char **argv, struct arena *a, struct opts *out, struct
         if (!ok)
             return false;
     }
-    return check_options(&p);
+    return check_options(&p) && check_words(&p);
 }
 
 /* ---- help ---- */
@@ -453,6 +467,7 @@ static const char completion_begin[] =
     "    --progress) words=$'tty\\nplain\\nnone' ;;\n"
     "    cache) words=$'ls\\ngc\\ncheck\\npush\\npull\\nkey' ;;\n"
     "    key) words=$'new\\ntrust\\nls\\nvouch' ;;\n"
+    "    new | trust) ;;\n"
     "    completion) words=$'bash\\nzsh\\nfish' ;;\n";
 static const char completion_end[] =
     "    *)\n"

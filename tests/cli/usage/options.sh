@@ -26,3 +26,6 @@ try -f nowhere
 try
 try explain
 try log
+try cache push some
+try stats train
+try check other.pipeline
