@@ -212,6 +212,7 @@ static void wait_over(struct lease *l)
         tell_wait(l, STR(""));
 }
 
+/* The step may be over when this returns, and with it the lease. */
 static void run_without(struct lease *l)
 {
     struct task *t = l->task;
@@ -225,14 +226,13 @@ static void run_without(struct lease *l)
 
 static void take_late(void *context)
 {
-    struct lease *l = context;
-    struct task *t = l->task;
+    struct lease *l = context; /* it stays: the order is under way */
     l->timer = (timer_id){0};
     l->all->off = true;
+    l->task->lease = NULL;
     run_without(l);
     l->task = NULL; /* what comes of it, goes */
-    t->lease = NULL;
-    lease_let_in(t->building);
+    lease_let_in(l->all->building);
 }
 
 static void take(struct lease *l, bool after)
@@ -417,10 +417,11 @@ void lease_forget(struct task *t)
         wait_over(l);
     }
     l->task = NULL;
-    if (l->state == LEASE_HELD && l->keep)
-        return;
-    l->keep = false;
-    let_go(l);
+    if (l->state != LEASE_HELD || !l->keep) {
+        l->keep = false;
+        let_go(l);
+    }
+    lease_let_in(t->building); /* it may have been ahead of them, and never run */
 }
 
 uint32_t lease_waiting(const struct building *b)
