@@ -592,6 +592,12 @@ void inputs_stop(struct building *b)
     }
 }
 
+static void end_left(void *context, struct work *left)
+{
+    (void)context;
+    (void)left; /* the process is about to end, or has others to build for: it is little */
+}
+
 /* true: all its threads are gone. One that is stuck is left behind with what it holds. */
 static bool close_workers(struct building *b, struct workers *w)
 {
@@ -602,8 +608,10 @@ static bool close_workers(struct building *b, struct workers *w)
     while (workers_pending(w) > 0 && time_boot_ns() < until)
         loop_wait(b->loop, WAIT_MS);
     loop_drop_fd(b->loop, workers_fd(w));
-    if (workers_pending(w) > 0)
+    if (workers_pending(w) > 0) {
+        workers_leave(w, end_left, NULL);
         return false;
+    }
     workers_close(w);
     return true;
 }

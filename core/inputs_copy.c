@@ -45,7 +45,8 @@ struct bring {
     struct data_bucket *data;
     struct cache *cache; /* NULL: none */
     struct workers *fetchers;
-    struct str uri, path, stage; /* workspace-relative; stage: a folder of its own */
+    struct str uri, path, stage; /* workspace-relative; stage: the URI's folder, for parts … */
+    struct str room;             /* … and below it one of this work's own */
     bool all;
     int root;
     struct digest version, key;
@@ -138,7 +139,7 @@ static void lookup_run(struct work *work)
 
 static struct str in_stage(struct bring *g, struct arena *a, struct str path)
 {
-    return path_join(a, path_join(a, g->stage, STR("new")), path);
+    return path_join(a, path_join(a, g->room, STR("new")), path);
 }
 
 static bool fail(struct bring *g, enum data_end end, struct str trouble)
@@ -176,7 +177,7 @@ static int open_folder(struct bring *g, struct str path)
 static void restore_item(struct bring *g, struct item *item)
 {
     struct arena scratch = {0};
-    struct str aside = path_join(&scratch, g->stage, STR("from-cache"));
+    struct str aside = path_join(&scratch, g->room, STR("from-cache"));
     int fd = file_make_dirs(g->root, aside, 0777) ? open_folder(g, aside) : -1;
     item->done =
         fd >= 0 && cache_restore(g->cache, item->hit, fd, &g->notes)
@@ -290,9 +291,11 @@ static bool prepare_stage(struct bring *g)
              k++)
             wanted =
                 g->items[k].object.size > DATA_WINDOW && str_eq(part_path(g, &g->items[k]), path);
-        ok = wanted || file_remove_tree(g->root, path);
+        if (!wanted) /* an earlier work may be at it, too */
+            (void)file_remove_tree(g->root, path);
     }
-    ok = ok && file_make_dirs(g->root, path_join(&scratch, g->stage, STR("new")), 0777);
+    ok = ok && file_remove_tree(g->root, g->room);
+    ok = ok && file_make_dirs(g->root, path_join(&scratch, g->room, STR("new")), 0777);
     arena_free(&scratch);
     return ok || fail_disk(g);
 }
@@ -303,7 +306,7 @@ static bool hash_all(struct bring *g)
     struct arena scratch = {0};
     struct diags quiet;
     diags_init(&quiet, &scratch);
-    struct str path = path_join(&scratch, g->stage, STR("new"));
+    struct str path = path_join(&scratch, g->room, STR("new"));
     if (!g->all)
         path = path_join(&scratch, path, g->items[0].path);
     bool ok = object_digest_until(g->root, path, g->fetchers, &g->seen, &quiet) && !g->seen.changed
@@ -339,7 +342,7 @@ static void fetch_run(struct work *work)
 static void store_item(struct bring *g, struct item *item, int64_t ms)
 {
     struct arena scratch = {0};
-    struct str aside = path_join(&scratch, g->stage, STR("to-cache"));
+    struct str aside = path_join(&scratch, g->room, STR("to-cache"));
     struct str there = path_join(&scratch, aside, STR(STORED_PATH));
     struct str here = in_stage(g, &scratch, item->path);
     struct record_output output = {STR(STORED_PATH), MODE, item->seen.ref, item->seen.content};
@@ -489,8 +492,8 @@ static void begin_chunk(struct bring *g)
 static bool put_in_place(struct bring *g)
 {
     struct arena scratch = {0};
-    struct str from = path_join(&scratch, g->stage, STR("new"));
-    struct str aside = path_join(&scratch, g->stage, STR("old"));
+    struct str from = path_join(&scratch, g->room, STR("new"));
+    struct str aside = path_join(&scratch, g->room, STR("old"));
     if (!g->all)
         from = path_join(&scratch, from, g->items[0].path);
     struct file_sig sig = file_stat(g->root, g->path, false);
@@ -547,18 +550,12 @@ static void cleaned(struct work *work)
     mem_free(g);
 }
 
-/* Parts of large objects stay for the next time, where this one came to nothing. */
+/* Parts of large objects stay for the next time, where this one came to nothing. The next work may have begun. */
 static void clean_run(struct work *work)
 {
-    static const char *const names[] = {"new", "old", "from-cache", "to-cache"};
     struct bring *g = (struct bring *)work;
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        (void)file_remove_tree(g->root, path_join(&g->arena, g->stage, str_from(names[i])));
-    if (g->end == DATA_WHOLE) {
-        (void)file_remove_tree(g->root, g->stage);
-    } else {
-        (void)file_remove(g->root, g->stage); /* if it is empty */
-    }
+    (void)file_remove_tree(g->root, g->room);
+    (void)file_remove(g->root, g->stage); /* if it is empty */
 }
 
 static void wake(struct building *b, struct input *in)
@@ -580,6 +577,15 @@ static void ask_again(struct building *b, struct input *in)
     in->copy_waiters.n = 0;
 }
 
+/* What an earlier build had begun to fetch, and the cache had meanwhile. */
+static void drop_parts(struct bring *g)
+{
+    for (uint32_t i = 0; i < g->count; i++) {
+        if (g->items[i].object.size > DATA_WINDOW)
+            (void)file_remove(g->root, part_path(g, &g->items[i]));
+    }
+}
+
 static void bring_end(struct bring *g)
 {
     struct building *b = g->building;
@@ -591,6 +597,7 @@ static void bring_end(struct bring *g)
     build_tell_notes(b, &g->notes);
     bool placed = g->end == DATA_WHOLE && put_in_place(g);
     if (placed) {
+        drop_parts(g);
         arrive(g);
         in->copy = COPY_HERE;
     } else {
@@ -638,6 +645,7 @@ static void bring_start(struct building *b, struct input *in)
     g->path = str_copy(&g->arena, in->copy_path);
     g->stage =
         str_printf(&g->arena, ".pawl/s3/+new/%016llx", (unsigned long long)str_hash(in->uri));
+    g->room = str_printf(&g->arena, "%.*s/%u", STR_ARG(g->stage), b->inputs->begun++);
     g->all = in->parts.all;
     g->root = b->root;
     g->version = in->version;

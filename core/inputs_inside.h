@@ -56,6 +56,7 @@ struct inputs {
     uint32_t asks, brings;             /* under way, or in line */
     VEC(struct input *) line;          /* copies to be made */
     uint32_t line_from, bringing;      /* of line; so many are being made */
+    uint32_t begun;                    /* of them, ever */
     bool no_fetching, no_asking;       /* it was stopped */
 };
 
