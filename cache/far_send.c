@@ -1,27 +1,37 @@
 /* SPDX-License-Identifier: MIT */
-/* One job at a time, on a thread of its own, with its own handle of the place. remote/<id>/sent: 32 bytes for each pack
- * that came through, appended by the thread that put it; a torn end is passed over. */
+/* A few packs at once, each in a file without a name, on a thread of its own, with its own handle of the place.
+ * remote/<id>/sent: 32 bytes for each pack that came through, appended by the thread that put it; a torn end is passed
+ * over. */
 #include "cache/far_send.h"
 
 #include "core/base/file.h"
 #include "core/base/workers.h"
 
 #include <fcntl.h>
-#include <stddef.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { SENT_BYTES = 32, SENT_LIMIT = 1 << 20 };
+enum { SENT_BYTES = 32, SENT_LIMIT = 1 << 20, PARCELS = 3 };
+
+/* A pack on its way, its job's while it is. */
+struct parcel {
+    struct work work; /* first */
+    struct far_send *send;
+    struct depot *there;
+    int fd; /* holds its bytes */
+    uint64_t bytes;
+    struct pack_id id;
+    bool under_way; /* the owner's, like send->answer */
+    enum depot_answer answer;
+    struct depot_reply reply;
+};
 
 struct far_send {
     struct depot depot;
     int folder;
-    struct workers *workers; /* one thread */
-    struct depot *there;     /* the job's while it is under way, as are the next ones */
-    struct work work;
-    struct buf body;
-    struct pack_id id;
-    enum depot_answer answer;
+    struct workers *workers; /* as many as parcels */
+    struct parcel parcels[PARCELS];
+    enum depot_answer answer; /* the first that is not DONE */
     struct depot_reply reply;
 };
 
@@ -81,30 +91,67 @@ void far_sent_forget(const struct far_place *p)
 
 /* ---- sending ---- */
 
-static void send_run(struct work *work)
+static void put_pack(struct parcel *p, const struct depot_source *source, uint64_t bytes)
 {
-    struct far_send *s = (struct far_send *)((char *)work - offsetof(struct far_send, work));
     char key[PACK_KEY];
-    struct str bytes = buf_str(&s->body);
-    struct depot_source source = DEPOT_PARTS(&bytes, 1);
     int64_t began_ns = time_boot_ns();
-    s->answer = depot_put(s->there, pack_key(&s->id, false, key), &source, false, &s->reply);
-    if (s->answer == DEPOT_DONE && s->reply.now_ms > 0) {
+    p->answer = depot_put(p->there, pack_key(&p->id, false, key), source, false, &p->reply);
+    if (p->answer == DEPOT_DONE && p->reply.now_ms > 0) {
         int64_t took_ms = (time_boot_ns() - began_ns) / 1000000;
-        note_sent(s, &(struct far_sent){s->id, bytes.n, s->reply.now_ms - took_ms});
+        note_sent(p->send, &(struct far_sent){p->id, bytes, p->reply.now_ms - took_ms});
     }
 }
 
-static void send_done(struct work *work)
+static void parcel_run(struct work *work)
 {
-    (void)work;
+    struct parcel *p = (struct parcel *)work;
+    struct depot_source source = {.fd = p->fd, .fd_bytes = p->bytes};
+    put_pack(p, &source, p->bytes);
 }
 
-static void wait_for_it(struct far_send *s)
+static void parcel_ended(struct parcel *p)
+{
+    p->under_way = false;
+    if (p->send->answer == DEPOT_DONE) {
+        p->send->answer = p->answer;
+        p->send->reply = p->reply;
+    }
+}
+
+static void parcel_done(struct work *work)
+{
+    parcel_ended((struct parcel *)work);
+}
+
+static void wait_for_all(struct far_send *s)
 {
     while (workers_pending(s->workers) > 0) {
         workers_wait(s->workers);
     }
+}
+
+static struct parcel *free_parcel(struct far_send *s)
+{
+    for (;;) {
+        for (int i = 0; i < PARCELS; i++) {
+            if (!s->parcels[i].under_way) {
+                return &s->parcels[i];
+            }
+        }
+        workers_wait(s->workers);
+    }
+}
+
+/* What it held before is written over: its room on the disk stays the same. */
+static bool fill_parcel(struct parcel *p, const struct depot_source *source)
+{
+    p->bytes = 0;
+    bool ok = p->fd >= 0 && lseek(p->fd, 0, SEEK_SET) == 0;
+    for (uint32_t i = 0; i < source->part_count; i++) {
+        ok = ok && file_write_all(p->fd, source->parts[i].s, source->parts[i].n);
+        p->bytes += source->parts[i].n;
+    }
+    return ok;
 }
 
 static enum depot_answer send_put(struct depot *d, struct str key,
@@ -113,32 +160,33 @@ static enum depot_answer send_put(struct depot *d, struct str key,
 {
     struct far_send *s = (struct far_send *)d;
     bool plain;
-    wait_for_it(s);
+    struct parcel *p = free_parcel(s);
     *reply = s->reply;
     if (s->answer != DEPOT_DONE) {
         return s->answer; /* it would be in vain */
     }
-    if (if_absent || source->fd >= 0 || !pack_key_parse(key, &s->id, &plain) || plain) {
+    if (if_absent || source->fd >= 0 || !pack_key_parse(key, &p->id, &plain) || plain) {
         return DEPOT_REFUSED; /* no pack */
     }
-    buf_clear(&s->body);
-    for (uint32_t i = 0; i < source->part_count; i++) {
-        buf_put_str(&s->body, source->parts[i]);
+    if (!fill_parcel(p, source)) { /* no room here: then without a file, and not beside others */
+        put_pack(p, source, p->bytes);
+        parcel_ended(p);
+        *reply = s->reply;
+        return s->answer;
     }
-    s->work = (struct work){.run = send_run, .done = send_done};
-    workers_submit(s->workers, &s->work);
+    p->under_way = true;
+    p->work = (struct work){.run = parcel_run, .done = parcel_done};
+    workers_submit(s->workers, &p->work);
     return DEPOT_DONE;
 }
 
 enum depot_answer far_send_wait(struct far_send *s, struct depot_reply *reply)
 {
-    wait_for_it(s);
+    wait_for_all(s);
     enum depot_answer answer = s->answer;
     *reply = s->reply;
     s->answer = DEPOT_DONE;
     s->reply = (struct depot_reply){0};
-    buf_free(&s->body);
-    buf_init(&s->body, PACK_LIMIT);
     return answer;
 }
 
@@ -149,21 +197,34 @@ static void send_close(struct depot *d)
     far_send_close((struct far_send *)d);
 }
 
+static bool open_parcels(struct far_send *s, struct far_place *p)
+{
+    struct arena a = {0};
+    struct diags unheard; /* the place tells */
+    bool ok = true;
+    diags_init(&unheard, &a);
+    for (int i = 0; i < PARCELS && ok; i++) {
+        struct depot *there = far_depot_open(p, -1, &unheard);
+        int fd = openat(s->folder, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+        s->parcels[i] = (struct parcel){.send = s, .there = there, .fd = fd};
+        ok = there != NULL;
+    }
+    arena_free(&a);
+    return ok;
+}
+
 struct far_send *far_send_open(struct far_place *p)
 {
     static const struct depot_functions functions = {.put = send_put, .close = send_close};
-    struct arena a = {0};
-    struct diags unheard; /* the place tells */
-    diags_init(&unheard, &a);
     struct far_send *s = mem_alloc(sizeof *s);
     s->depot.f = &functions;
     s->answer = DEPOT_DONE;
-    buf_init(&s->body, PACK_LIMIT);
+    for (int i = 0; i < PARCELS; i++) {
+        s->parcels[i].fd = -1;
+    }
     s->folder = open_folder(p);
-    s->workers = s->folder >= 0 ? workers_open(1) : NULL;
-    s->there = s->workers ? far_depot_open(p, -1, &unheard) : NULL;
-    arena_free(&a);
-    if (!s->there) {
+    s->workers = s->folder >= 0 ? workers_open(PARCELS) : NULL;
+    if (!s->workers || !open_parcels(s, p)) {
         far_send_close(s);
         return NULL;
     }
@@ -176,11 +237,15 @@ void far_send_close(struct far_send *s)
         return;
     }
     if (s->workers) {
-        wait_for_it(s);
+        wait_for_all(s);
         workers_close(s->workers);
     }
-    depot_close(s->there);
-    buf_free(&s->body);
+    for (int i = 0; i < PARCELS; i++) {
+        depot_close(s->parcels[i].there);
+        if (s->parcels[i].fd >= 0) {
+            close(s->parcels[i].fd);
+        }
+    }
     if (s->folder >= 0) {
         close(s->folder);
     }

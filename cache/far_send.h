@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: MIT */
-/* A pack on its way to a far place while the next one is gathered: a put takes the bytes and returns. Invariant: nobody
+/* Packs on their way to a far place while the next one is gathered: a put takes the bytes and returns. Invariant: nobody
  * may count on a pack before far_send_wait has said yes. */
 #pragma once
 
 #include "cache/far_depot.h"
 #include "cache/pack.h"
 
-enum { FAR_SEND_TARGET = 18 << 20 }; /* of a pack: there are two in memory */
+enum { FAR_SEND_TARGET = 18 << 20 }; /* of a pack, of which one is in memory */
 
 struct far_send; /* begins with a struct depot that has only put; one thread's at a time */
 /* NULL: this cannot be done here; put them one by one, then. */

@@ -116,19 +116,33 @@ static enum depot_answer sim_get(struct depot *d, struct str key, struct depot_r
     return enough ? DEPOT_REFUSED : answer;
 }
 
+static void send_file(int fd, uint64_t bytes)
+{
+    char piece[8192];
+    for (uint64_t at = 0; at < bytes;) {
+        size_t want = bytes - at < sizeof piece ? (size_t)(bytes - at) : sizeof piece;
+        ssize_t n = pread(fd, piece, want, (off_t)at);
+        must(n > 0, "a file that is put is as long as it is said to be");
+        send_all(piece, (size_t)n);
+        at += (uint64_t)n;
+    }
+}
+
 static enum depot_answer sim_put(struct depot *d, struct str key, const struct depot_source *source,
                                  bool if_absent, struct depot_reply *reply)
 {
     (void)d;
     struct sim_answer a;
-    uint64_t n = 0;
-    must(source->fd < 0, "nothing far is put from a file");
-    for (uint32_t i = 0; i < source->part_count; i++) {
+    uint64_t n = source->fd >= 0 ? source->fd_bytes : 0;
+    for (uint32_t i = 0; source->fd < 0 && i < source->part_count; i++) {
         n += source->parts[i].n;
     }
     ask(&(struct sim_ask){.op = SIM_PUT, .key_n = (uint32_t)key.n, .if_absent = if_absent, .n = n},
         key, STR(""));
-    for (uint32_t i = 0; i < source->part_count; i++) {
+    if (source->fd >= 0) {
+        send_file(source->fd, source->fd_bytes);
+    }
+    for (uint32_t i = 0; source->fd < 0 && i < source->part_count; i++) {
         send_all(source->parts[i].s, source->parts[i].n);
     }
     return hear(&a, reply);
