@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 enum { FETCH_THREADS = 16, ROOT_KEY = 41, PLACES_LIMIT = 4 };
+enum { NEAR_TARGET = 16 << 20 }; /* of a local pack, which stands in memory beside what arrives */
 #define BATCH_BYTES (UINT64_C(256) << 20) /* spooled at once, unless one root is larger */
 
 enum root_state { ROOT_WANTED, ROOT_HERE, ROOT_LOST };
@@ -347,6 +348,7 @@ void far_fetch(struct far *f, struct far_want *wants, uint32_t count, int64_t un
     table_init(&x.keys, &x.arena);
     known_init(&x.known);
     pack_writer_init(&x.writer, x.near->depot);
+    x.writer.target = NEAR_TARGET;
     fetch_all(&x, wants, count, a);
     pack_writer_free(&x.writer);
     known_free(&x.known);
