@@ -28,7 +28,7 @@ enum { ARENA_ALIGN_LEAST = 8, ARENA_GAP = 16 };
 enum { ARENA_ALIGN_LEAST = 1, ARENA_GAP = 0 };
 #endif
 
-enum { ARENA_BLOCK_FIRST = 4 << 10, ARENA_BLOCK_LAST = 1 << 20 };
+enum { ARENA_BLOCK_FIRST = 1 << 10, ARENA_BLOCK_LAST = 1 << 20 };
 
 struct arena_block {
     struct arena_block *older;
