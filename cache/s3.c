@@ -15,6 +15,7 @@
 enum {
     DEADLINE_MS = 60000,
     PUT_DEADLINE_MS = 300000,
+    SLOW_BYTES_PER_MS = 128, /* a line that brings less than this (1 Mbit/s) is given up */
     HOP_LIMIT = 3,
     LEARNED_LIMIT = 16, /* addresses in one run */
     FIELD_LIMIT = 8,
@@ -648,15 +649,28 @@ static enum s3_end operation_run(struct operation *o, int64_t deadline_ms)
     return o->reply->end;
 }
 
+/* What all that is wanted may take on a slow line. That nothing comes at all is seen long before. */
+static int64_t transfer_ms(const struct s3_want *wants, uint32_t count)
+{
+    const uint64_t most = 1 << 30;
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t length = wants[i].range.length;
+        bytes += length == DEPOT_REST ? 0 : length < most ? length : most;
+    }
+    return (int64_t)((bytes < most ? bytes : most) / SLOW_BYTES_PER_MS);
+}
+
 static bool run_all(struct s3 *s, const char *method, struct s3_want *wants, uint32_t count,
                     bool bytes)
 {
     struct operation *all = mem_alloc((count + 1) * sizeof *all);
     struct http_job *jobs = mem_alloc((count + 1) * sizeof *jobs);
+    int64_t deadline = deadline_of(s) + (bytes ? transfer_ms(wants, count) : 0);
     for (uint32_t i = 0; i < count; i++) {
         operation_begin(&all[i], s, method, wants[i].key, &wants[i].reply);
         all[i].want = bytes ? &wants[i] : NULL;
-        jobs[i] = job_of(&all[i], deadline_of(s));
+        jobs[i] = job_of(&all[i], deadline);
     }
     (void)http_run(s->http, jobs, count);
     bool good = true;

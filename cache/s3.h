@@ -22,7 +22,8 @@ struct s3_settings {
     int64_t
         ahead_ms; /* how far the server's clock is thought to be before this machine's; usually 0 */
     bool stiff;   /* that is not corrected by what the server says */
-    int64_t deadline_ms; /* of one operation with all its attempts; 0: 60 s */
+    int64_t
+        deadline_ms; /* of one operation with all its attempts; 0: 60 s. A range has 8 s a MiB besides */
     int64_t
         put_deadline_ms; /* of a put; 0: 5 min, which is the most that the cache's bounds allow */
 };

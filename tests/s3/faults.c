@@ -258,6 +258,37 @@ static int lost_answer_leaves_doubt(void)
     return 0;
 }
 
+/* A range that comes slowly, and comes, is worth waiting for. */
+static int slow_line_is_no_stall(void)
+{
+    enum { SLOW_BYTES = 400000 };
+    static char big[SLOW_BYTES];
+    struct bucket b;
+    struct depot_reply reply;
+    struct str value = {big, SLOW_BYTES};
+    struct depot_source source = DEPOT_PARTS(&value, 1);
+    bucket_open(&b, (struct bucket_wish){0});
+    struct depot *d = depot_s3_open(b.s3, STR("faults/slow"), true);
+    enum depot_answer put = depot_put(d, STR("p/slow"), &source, false, &reply);
+    depot_close(d);
+    bucket_close(&b);
+    bucket_open(&b, (struct bucket_wish){.endpoint_variable = "rate-400", .deadline_ms = 500});
+    d = depot_s3_open(b.s3, STR("faults/slow"), true);
+    struct buf got;
+    buf_init(&got, SLOW_BYTES);
+    struct depot_sink sink = {take, &got};
+    enum depot_answer answer =
+        depot_get(d, STR("p/slow"), (struct depot_range){0, SLOW_BYTES}, sink, &reply);
+    bool whole = put == DEPOT_DONE && answer == DEPOT_DONE && got.n == SLOW_BYTES;
+    depot_close(d);
+    bucket_close(&b);
+    if (!whole) {
+        printf("slow: %d %d, %zu bytes\n", (int)put, (int)answer, got.n);
+    }
+    buf_free(&got);
+    return !whole;
+}
+
 int main(void)
 {
     struct run *runs = calloc(COUNT, sizeof *runs);
@@ -277,6 +308,7 @@ int main(void)
         buf_free(&runs[i].said);
     }
     bad += lost_answer_leaves_doubt();
+    bad += slow_line_is_no_stall();
     printf("%d faults, %d not as it should be\n", (int)COUNT, bad);
     workers_close(w);
     free(runs);

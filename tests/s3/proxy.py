@@ -19,7 +19,7 @@ FAULTS = ["none", "refuse", "close", "cut-0", "cut-0@1", "cut-20", "cut-400", "c
           "endless-head", "no-http", "moved-away", "moved-around", "no-date", "truncated-xml", "truncated-xml@1",
           "list-forever", "list-backwards", "wrong-range", "twice", "reset-20", "reset-5000", "endless-interim",
           "endless-moved", "garble-xml", "expired", "etag-none", "date-7200", "date--7200",
-          "condition-501", "condition-200", "old-200", "whole-200", "lag", "puts-403"]
+          "condition-501", "condition-200", "old-200", "whole-200", "lag", "puts-403", "rate-400"]
 
 
 def read_message(stream):
