@@ -101,6 +101,24 @@ static void prefer(struct str *to, struct str text)
     *to = text.n ? text : *to;
 }
 
+/* As cache/credentials.c reads it. */
+static bool is_yes(struct str text)
+{
+    return str_eq(text, STR("true")) || str_eq(text, STR("1"));
+}
+
+/* Silence would end in a bucket's name as a host that nobody knows. */
+static void check_path_style(struct building *b)
+{
+    struct str text = setting(b->options->environment, "PAWL_REMOTE_PATH_STYLE");
+    if (text.n && !is_yes(text) && !str_eq(text, STR("false")) && !str_eq(text, STR("0")))
+        build_notice(b, "remote-path-style", true,
+                     str_printf(b->arena,
+                                "PAWL_REMOTE_PATH_STYLE is neither 'true' nor 'false': '%.*s' "
+                                "counts as 'false'",
+                                STR_ARG(text)));
+}
+
 bool remote_options(const struct graph *g, char *const *environment, struct far_options *out)
 {
     const struct graph_remote_place *r = g->remote;
@@ -119,7 +137,7 @@ bool remote_options(const struct graph *g, char *const *environment, struct far_
     prefer(&out->endpoint, setting(environment, "PAWL_REMOTE_ENDPOINT"));
     prefer(&out->profile, setting(environment, "PAWL_REMOTE_PROFILE"));
     struct str path_style = setting(environment, "PAWL_REMOTE_PATH_STYLE");
-    out->path_style = path_style.n ? str_eq(path_style, STR("true")) : out->path_style;
+    out->path_style = path_style.n ? is_yes(path_style) : out->path_style;
     struct str name = graph_text(g, g->name);
     struct digest hint = digest_of(name.s, name.n);
     memcpy(out->hint, hint.b, sizeof out->hint);
@@ -188,6 +206,7 @@ void remote_open(struct building *b)
     r->read = o.read;
     r->write = o.write;
     b->remote = r;
+    check_path_style(b);
     if (r->read && r->write)
         lease_open(b, far);
     tell_unheard(b);

@@ -67,10 +67,22 @@ for PAWL_REMOTE in s3:// s3:///prefix S3://team/prefix; do
     expect_notice remote-unusable
     grep -q "'$PAWL_REMOTE' is no remote cache, as 's3://bucket/prefix'" "$T/events" || fail "no remedy for $PAWL_REMOTE"
 done
+PAWL_REMOTE=file://$T/good
+PAWL_REMOTE_PATH_STYLE=yes
+export PAWL_REMOTE_PATH_STYLE
+elsewhere style
+again
+expect_notice remote-path-style
+for PAWL_REMOTE_PATH_STYLE in true false 1 0; do
+    elsewhere "style-$PAWL_REMOTE_PATH_STYLE"
+    again
+    same "$(grep -c '"event":"notice"' "$T/events")" 0
+done
+unset PAWL_REMOTE_PATH_STYLE
 # What is wrong, what to do, and with which place: one line.
 PAWL_REMOTE=s3://team/prefix PAWL_REMOTE_ENDPOINT=http://127.0.0.1:1 AWS_EC2_METADATA_DISABLED=true
 export PAWL_REMOTE_ENDPOINT AWS_EC2_METADATA_DISABLED
 unset AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY AWS_PROFILE
 elsewhere keys
 again
-grep -q "keys.* (see which keys are used .*going on without 's3://team/prefix'" "$T/events" || fail "no remedy for keys"
+grep -q "keys.* (see which keys are used.*going on without 's3://team/prefix'" "$T/events" || fail "no remedy for keys"
