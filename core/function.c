@@ -277,6 +277,10 @@ static bool apply_glob(struct at_work *c, struct value *out)
 {
     const struct function_host *host = c->work->host;
     struct str pattern = value_print(c->work->arena, c->args[0]);
+    if (c->args[0]->uri.n || str_starts(pattern, STR("s3://"))) {
+        return fails(c, "wrong-arguments", 0,
+                     "matches files alone: in S3 \"s3://bucket/prefix/\" is all below a prefix");
+    }
     if (!host) {
         return fails(c, "late-value", 0, "looks at files before any step runs");
     }
