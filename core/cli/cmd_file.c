@@ -56,8 +56,9 @@ int cmd_check(const struct opts *o)
     if (o->json) {
         print_diags_json(&s);
     } else if (code == EXIT_DONE && !o->quiet) {
-        (void)!printf("%.*s: %u steps, no errors\n", STR_ARG(s.place.file),
-                      s.pipeline.graph.step_count);
+        uint32_t steps = s.pipeline.graph.step_count;
+        (void)!printf("%.*s: %u step%s, no errors\n", STR_ARG(s.place.file), steps,
+                      steps == 1 ? "" : "s");
     }
     return session_close(&s, code);
 }
