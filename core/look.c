@@ -72,11 +72,15 @@ static enum looked end_unknown(struct building *b, step_id s, struct task *t, st
 static bool has_unknown_need(struct building *b, step_id s, struct str *cause)
 {
     const struct graph_step *step = graph_step(b->graph, s);
+    bool reads = look_reads_values(step);
     if (b->lives[s.i].only)
         return false;
     for (uint32_t i = 0; i < step->needs.n; i++) {
         const struct graph_edge *edge = &b->graph->edges[step->needs.first + i];
-        if (edge->kind != GRAPH_NEED || !b->lives[edge->step.i].unknown)
+        const struct life_of *need = &b->lives[edge->step.i];
+        /* Of what lies far away the digests are known, and the values are not. */
+        bool known = !need->unknown || (need->result == EVENT_WOULD_RESTORE && !reads);
+        if (edge->kind != GRAPH_NEED || known)
             continue;
         *cause = graph_text(b->graph, graph_step(b->graph, edge->step)->name);
         return true;

@@ -172,16 +172,20 @@ static bool outputs_fit(struct task *t, const struct record *r)
     return fit;
 }
 
-/* Some step works with values that it reads from what s makes. */
-static bool is_read(const struct graph *g, const struct graph_step *s)
+bool look_reads_values(const struct graph_step *s)
 {
     static const struct digest late;
-    for (uint32_t i = 0; i < s->dependents.n; i++) {
-        const struct graph_step *x = graph_step(g, g->back_edges[s->dependents.first + i].step);
-        if (x->when.late || digest_eq(&x->declared, &late))
-            return true;
+    return s->when.late || digest_eq(&s->declared, &late);
+}
+
+/* Some step may work with values that it reads from what s makes. */
+static bool is_read(const struct graph *g, const struct graph_step *s)
+{
+    bool read = false;
+    for (uint32_t i = 0; i < s->dependents.n && !read; i++) {
+        read = look_reads_values(graph_step(g, g->back_edges[s->dependents.first + i].step));
     }
-    return false;
+    return read;
 }
 
 /* Asked only: what a restore would put in place is read from the cache by those who need its values. */

@@ -23,6 +23,7 @@ int64_t look_not_before_ms(struct task *t); /* older results are of no use */
 
 /* look_hits.c: parts of looking. */
 enum looked look_cache(struct task *t);
+bool look_reads_values(const struct graph_step *s); /* from what others make */
 enum looked look_hits(struct task *t);
 enum looked look_remote(struct task *t);
 enum looked look_remote_hits(struct task *t);

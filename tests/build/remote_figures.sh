@@ -79,3 +79,18 @@ says "here: * results
 remote: * requests (1 list, * get), * down*"
 pawl cache pull --json
 same "$(figure list)" 1
+# A step beside it that takes the same file, and no value of it, is known.
+mkdir beside
+pipeline beside/Pipelinefile <<'END2'
+step number { out o = "o" run "echo 3 > {{o}}" }
+step copy { in number.o out c = "c" run "cp {{number.o}} {{c}}" }
+step gate { in number.o when json(number.o, "") < 4 run "true" }
+END2
+PAWL_CACHE_DIR=$T/beside-one build -C beside
+expect ran=3
+rm -r beside/o beside/c beside/.pawl
+PAWL_CACHE_DIR=$T/beside-two told status -C beside
+expect would_restore=2 may_run=1
+grep '"step":"gate"' "$T/events" | grep -q may_run || fail "the gate was decided without its value"
+PAWL_CACHE_DIR=$T/beside-two build -C beside
+expect restored=2 up_to_date=1
