@@ -91,6 +91,7 @@ struct task *task_open(struct building *b, step_id s)
     t->building = b;
     t->step = s;
     t->number = b->lives[s.i].number;
+    t->looks_boot_ns = time_boot_ns();
     diags_init(&t->diags, &t->arena);
     b->lives[s.i].task = t;
     return t;

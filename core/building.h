@@ -77,7 +77,8 @@ struct task {
     struct diags diags; /* what is wrong with this step; merged into the build's when it ends */
     enum look_stage stage;
     bool looked_twice;
-    uint32_t awaited; /* hashes, probes and jobs that it waits for */
+    int64_t looks_boot_ns; /* since when it looks at its inputs */
+    uint32_t awaited;      /* hashes, probes and jobs that it waits for */
 
     struct fingerprint_values values;
     struct str *env; /* as the command gets it; values.env as the fingerprint sees it */
@@ -248,7 +249,7 @@ void remote_open(struct building *b);
 void remote_close(struct building *b);
 bool remote_may_ask(const struct task *t);
 bool remote_may_give(const struct building *b, const struct graph_step *s);
-void remote_ask(struct task *t);   /* then look_again */
+void remote_ask(struct task *t); /* then look_again */
 bool remote_may_fetch(const struct task *t);
 void remote_fetch(struct task *t); /* the hit far_next; then t->got, or the next hit; look_again */
 const struct cache *remote_near(const struct building *b);

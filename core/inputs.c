@@ -14,6 +14,7 @@ enum { ASKERS = 4, WAIT_MS = 50 };
 #define GATHER_NS INT64_C(5000000)
 #define BEGIN_NS INT64_C(5000000000) /* so long a build waits before it starts with what it knows */
 #define ABANDON_NS INT64_C(2000000000)
+#define FRESH_NS INT64_C(60000000000) /* what was asked longer ago is asked once more for a step */
 
 bool inputs_is_s3(const struct building *b, const struct graph_input *in)
 {
@@ -114,6 +115,18 @@ void inputs_wake(struct building *b, const uint32_t *numbers, uint32_t count)
         look_file_ready(b, numbers[i]);
 }
 
+void inputs_wake_copies(struct building *b, struct input *in)
+{
+    struct arena scratch = {0};
+    uint32_t n = in->copy_waiters.n;
+    uint32_t *numbers = ARENA_ARRAY(&scratch, uint32_t, n + 1);
+    if (n)
+        memcpy(numbers, in->copy_waiters.at, n * sizeof *numbers);
+    in->copy_waiters.n = 0;
+    inputs_wake(b, numbers, n);
+    arena_free(&scratch);
+}
+
 /* ---- a version ---- */
 
 static void set_words(struct arena *a, struct input *in)
@@ -175,6 +188,7 @@ static void keep_objects(struct building *b, struct input *in, const struct data
 static void take_answer(struct building *b, struct input *in, const struct data_want *w)
 {
     in->unsure = false;
+    in->asked_boot_ns = time_boot_ns();
     switch (w->state) {
     case DATA_HERE: {
         struct digest version = version_of(in, w->objects, w->count);
@@ -456,12 +470,21 @@ static void end_failed(struct task *t, const struct input *in, struct gspan at)
     build_end_step(b, t->step, t, &e);
 }
 
+/* A build may take hours, and what it began with be another version since. */
+static bool is_stale(const struct building *b, const struct input *in, int64_t boot_ns)
+{
+    return in->state == INPUT_HERE && !b->inputs->no_asking
+           && boot_ns - in->asked_boot_ns > FRESH_NS;
+}
+
 enum inputs_answer inputs_look(struct building *b, struct task *t, const struct graph_input *at,
                                struct part_file *out)
 {
     struct input *in = inputs_of(b, at->file);
     switch (in->state) {
     case INPUT_HERE:
+        if (is_stale(b, in, t ? t->looks_boot_ns : time_boot_ns()))
+            break;
         *out = (struct part_file){PART_S3, in->version, in->words};
         if (t)
             out->version = str_copy(&t->arena, in->words);
@@ -525,6 +548,7 @@ bool inputs_are_outdated(struct task *t)
         if (copy && in->copy == COPY_HERE && observe_refresh(b->observe, in->copy_number))
             in->copy = COPY_NONE;
         outdated = outdated || in->state != INPUT_HERE
+                   || (!t->looked_twice && is_stale(b, in, time_boot_ns()))
                    || !digest_eq(&in->version, &t->values.inputs[i].digest)
                    || (copy && in->copy != COPY_HERE);
     }
@@ -537,18 +561,6 @@ uint32_t inputs_waiting(const struct building *b)
 {
     const struct inputs *x = b->inputs;
     return !x ? 0 : (x->no_asking ? 0 : x->asks + x->queue.n) + (x->no_fetching ? 0 : x->brings);
-}
-
-static void wake_copies(struct building *b, struct input *in)
-{
-    struct arena scratch = {0};
-    uint32_t n = in->copy_waiters.n;
-    uint32_t *numbers = ARENA_ARRAY(&scratch, uint32_t, n + 1);
-    if (n)
-        memcpy(numbers, in->copy_waiters.at, n * sizeof *numbers);
-    in->copy_waiters.n = 0;
-    inputs_wake(b, numbers, n);
-    arena_free(&scratch);
 }
 
 static void wake_askers(struct building *b, struct input *in)
@@ -581,7 +593,7 @@ void inputs_stop(struct building *b)
         if (x->fetchers)
             workers_cancel(x->fetchers);
         for (uint32_t i = 0; i < x->all.n; i++)
-            wake_copies(b, x->all.at[i]);
+            inputs_wake_copies(b, x->all.at[i]);
     }
     if (b->interrupted && !x->no_asking) {
         x->no_asking = true;

@@ -558,18 +558,6 @@ static void clean_run(struct work *work)
     (void)file_remove(g->root, g->stage); /* if it is empty */
 }
 
-static void wake(struct building *b, struct input *in)
-{
-    struct arena scratch = {0};
-    uint32_t n = in->copy_waiters.n;
-    uint32_t *numbers = ARENA_ARRAY(&scratch, uint32_t, n + 1);
-    for (uint32_t i = 0; i < n; i++)
-        numbers[i] = in->copy_waiters.at[i];
-    in->copy_waiters.n = 0;
-    inputs_wake(b, numbers, n);
-    arena_free(&scratch);
-}
-
 static void ask_again(struct building *b, struct input *in)
 {
     for (uint32_t i = 0; i < in->copy_waiters.n; i++)
@@ -612,7 +600,7 @@ static void bring_end(struct bring *g)
     if (changed) {
         ask_again(b, in);
     } else {
-        wake(b, in);
+        inputs_wake_copies(b, in);
     }
 }
 

@@ -20,10 +20,11 @@ struct input {
     struct inputs_place *place;
 
     enum input_state state;
-    bool queued;        /* to be asked for with the next round */
-    bool asking;        /* in one that is under way */
-    bool unsure;        /* HERE: the last answer did not come */
-    struct arena arena; /* of a prefix: what follows */
+    bool queued;           /* to be asked for with the next round */
+    bool asking;           /* in one that is under way */
+    bool unsure;           /* HERE: the last answer did not come */
+    int64_t asked_boot_ns; /* when the last answer came, or did not */
+    struct arena arena;    /* of a prefix: what follows */
     struct data_object *objects;
     uint32_t count;
     uint64_t bytes;
@@ -64,6 +65,8 @@ struct input *inputs_of(struct building *b, file_id file);
 /* Asks for it with the next round. waiter: a task's number, or GRAPH_NONE. */
 void inputs_queue(struct inputs *x, struct input *in, uint32_t waiter);
 void inputs_wake(struct building *b, const uint32_t *numbers, uint32_t count);
+/* Those that wait for its copy. */
+void inputs_wake_copies(struct building *b, struct input *in);
 /* Says into d what is wrong with it. */
 struct str inputs_say(struct building *b, const struct input *in, struct gspan at, struct diags *d);
 

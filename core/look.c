@@ -446,6 +446,7 @@ static void begin_anew(struct task *t)
     t->leasable = false;
     lease_forget(t);
     remote_forget(t);
+    t->looks_boot_ns = time_boot_ns();
     t->stage = LOOK_INPUTS;
     t->reason = STR("");
     t->change_count = t->hit_count = t->hit_next = t->far_count = t->far_next = 0;

@@ -314,6 +314,34 @@ step s {{ in data = "{uri(key)}" out o = "o" run "echo {use} > {{{{o}}}}; touch 
         w.build(ran=1)
 
 
+def replaced_in_a_long_build(top, g, s3):
+    """A step whose turn comes late goes by what lies there then, and not by what the build began with."""
+    s3.put("long/data.txt", "before")
+    w = Workspace(top, g, "long", f"""
+step slow {{ in "src" out o = "same" run "touch began; while [ ! -e go ]; do sleep 0.05; done; echo same > {{{{o}}}}" }}
+step late {{ in slow.o, data = "{uri('long/data.txt')}" out o = "late" run "cp {{{{data}}}} {{{{o}}}}" }}
+step named {{ in slow.o, data = "{uri('long/data.txt')}" out o = "named" run "echo {{{{uri(data)}}}} > {{{{o}}}}" }}
+""")
+    w.write("src", "1")
+    w.write("go", "")
+    w.build(ran=3)
+    os.remove(w.path("go"))
+    os.remove(w.path("began"))
+    w.write("src", "2")
+    process = w.start("build", "--json", "-j2")
+    while not os.path.exists(w.path("began")):
+        want(process.poll() is None, "it ended", "")
+        time.sleep(0.02)
+    s3.put("long/data.txt", "after")
+    time.sleep(61)  # so old the build's first answer must be
+    w.write("go", "")
+    out, _ = process.communicate(timeout=60)
+    told = w.check(out, ran=3)
+    want(told.notices == [], "did not know", out)
+    want(w.read("late") == "after", "went by the old version", out)
+    w.build(up_to_date=3)
+
+
 def what_is_not_there(top, g, s3):
     """Told with place and remedy, before anything runs."""
     s3.put("there/x", "x")
@@ -580,9 +608,9 @@ def interrupted(top, g, s3):
 
 
 TESTS = [replaced_in_place, many_cost_few_requests, few_among_many, only_the_uri, one_cache_one_transfer, prefix_is_a_tree,
-         changed_while_it_ran, what_is_not_there, trouble_is_its_own, odd_keys, broken_transfers, killed_and_taken_up, listings_that_lie,
-         with_the_rest_of_a_build, copies_are_guarded,
-         all_the_ways_to_say_it, the_remote_s_bucket, interrupted]
+         changed_while_it_ran, replaced_in_a_long_build, what_is_not_there, trouble_is_its_own, odd_keys, broken_transfers,
+         killed_and_taken_up, listings_that_lie, with_the_rest_of_a_build, copies_are_guarded, all_the_ways_to_say_it,
+         the_remote_s_bucket, interrupted]
 
 
 def main():
