@@ -499,7 +499,11 @@ static void put_fish(struct buf *b)
         buf_printf(b, "complete -c pawl -l %s%s\n", options[i].name,
                    options[i].argument ? " -r" : "");
     }
-    buf_put_str(b, STR("complete -c pawl -f -a '(pawl list -q 2>/dev/null)'\n"));
+    buf_put_str(b, STR("complete -c pawl -n '__fish_seen_subcommand_from cache' "
+                       "-a 'ls gc check push pull key'\n"
+                       "complete -c pawl -n '__fish_seen_subcommand_from key' "
+                       "-a 'new trust ls vouch'\n"
+                       "complete -c pawl -f -a '(pawl list -q 2>/dev/null)'\n"));
 }
 
 void opts_put_completion(struct buf *b, struct str shell, bool *known)

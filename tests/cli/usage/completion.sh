@@ -37,3 +37,4 @@ offers 'pawl completion z'
 offers 'pawl -f Pipe'
 offers 'pawl nothing'
 ls
+pawl completion fish | grep 'from cache\|from key'
