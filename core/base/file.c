@@ -195,11 +195,14 @@ bool file_read(struct arena *a, int dir, struct str path, size_t limit, struct s
     return false;
 }
 
+/* Measured with Linux 6.18 and ext4: what is written 1 MiB at a time takes several times as long. */
+enum { WRITE_PIECE = 256 << 10 };
+
 bool file_write_all(int fd, const void *bytes, size_t n)
 {
     const char *at = bytes;
     while (n > 0) {
-        ssize_t wrote = write(fd, at, n);
+        ssize_t wrote = write(fd, at, n < WRITE_PIECE ? n : WRITE_PIECE);
         if (wrote < 0 && errno == EINTR) {
             continue;
         }
