@@ -145,7 +145,8 @@ static bool fill_round(struct transfer *t, struct round *r)
 static bool is_other_version(const struct transfer *t, const struct data_file *f,
                              const struct s3_reply *reply)
 {
-    if (reply->end == S3_ABSENT || reply->end == S3_NO_BUCKET) {
+    bool shorter = reply->status == 416; /* no range of what was listed is beyond its end */
+    if (reply->end == S3_ABSENT || reply->end == S3_NO_BUCKET || shorter) {
         return true;
     }
     struct str etag = data_etag(t->arena, str_from(reply->etag));
