@@ -6,7 +6,8 @@ this starts itself: times as ratios, memory, requests by kind, bytes. Prints Mar
     tests/bench/remote.py [--pawl build/release/pawl] [--cases small,folder,model,noop,checkpoint] [--repeat 3]
 
 Never a test: what it says depends on the machine. The best of the repetitions counts, for each tool by itself; each
-repetition has a new gateway, and all tools in turn. Wants the Debian packages radosgw ceph-mon ceph-osd ceph-common,
+repetition has a new gateway, and all tools in turn. Folders of many files are kept until the end, since ext4 makes new
+files slowly for some minutes after it has deleted many: do not run it right after something that did. Wants the Debian packages radosgw ceph-mon ceph-osd ceph-common,
 and leaves out what is missing of awscli, rclone and curl. Peak memory has a floor of what this program itself needs.
 """
 import argparse
@@ -105,7 +106,7 @@ class Bench:
     def __init__(self, args, top):
         self.args, self.top, self.pawl = args, top, os.path.abspath(args.pawl)
         self.best, self.order = {}, []
-        self.machines = 0
+        self.machines = self.folders = 0
 
     def keep(self, case, tool, run):
         key = case, tool
@@ -157,9 +158,9 @@ class Bench:
     def run(self, machine, g, *arguments):
         return measure([self.pawl, *arguments], machine[0], machine[1], g)
 
-    def empty(self, name):
-        folder = os.path.join(self.top, name)
-        shutil.rmtree(folder, ignore_errors=True)
+    def empty(self):
+        self.folders += 1
+        folder = os.path.join(self.top, f"folder-{self.folders}")
         os.makedirs(folder)
         return folder
 
@@ -184,27 +185,25 @@ class Bench:
                 self.run(b, g, "build", "-q")  # settles what was too young to be trusted
                 self.keep(case, "pawl build, nothing to do", self.run(b, g, "build", "-q"))
                 self.small_by_others(case, g, os.path.join(a[0], "out"))
-                self.drop(a, b)
-        shutil.rmtree(made)
 
     def small_by_others(self, case, g, out):
         env = self.env(g)
         if not self.has("aws"):
             return
-        large = self.empty("large")
+        large = self.empty()
         count = join_files(out, large)
         measure(self.aws(g, "cp", "--quiet", "--recursive", large, f"s3://{BUCKET}/large"), self.top, env, g)
-        here = self.empty("here")
+        here = self.empty()
         self.keep(case, "aws s3 cp of their bytes as large objects", measure(
             self.aws(g, "cp", "--quiet", "--recursive", f"s3://{BUCKET}/large", here), self.top, env, g))
         if self.has("curl"):
-            here = self.empty("here")
+            here = self.empty()
             keys = [f"large/{i}" for i in range(count)]
             self.keep(case, "curl of their bytes as large objects", measure(self.curl(g, keys), here, env, g))
         if self.args.one_by_one:
             self.keep(case, "aws s3 cp --recursive, one object a file, up", measure(
                 self.aws(g, "cp", "--quiet", "--recursive", out, f"s3://{BUCKET}/files"), self.top, env, g))
-            here = self.empty("here")
+            here = self.empty()
             self.keep(case, "aws s3 cp --recursive, one object a file", measure(
                 self.aws(g, "cp", "--quiet", "--recursive", f"s3://{BUCKET}/files", here), self.top, env, g))
             self.args.one_by_one -= 1
@@ -214,8 +213,7 @@ class Bench:
         machine = self.machine(g, pipeline, rest)
         folder = os.path.dirname(machine[0])
         if made:
-            shutil.rmtree(folder)
-            shutil.copytree(made, folder, symlinks=True)
+            shutil.copytree(made, folder, symlinks=True, dirs_exist_ok=True)  # over its Pipelinefile
             return machine, made
         self.run(machine, g, "build", "-q", "--no-remote")
         shutil.copytree(folder, folder + "-made", symlinks=True)
@@ -248,18 +246,17 @@ class Bench:
                 self.drop(a)
 
     def model_by_others(self, g, source):
-        env, folder = self.env(g), self.empty("up")
+        env, folder, here = self.env(g), self.empty(), self.empty()
         os.link(source, os.path.join(folder, "model.bin"))
         there = f"{BUCKET}/rclone"
         ways = {"aws s3 cp": (self.aws(g, "cp", "--quiet", folder + "/model.bin", f"s3://{BUCKET}/aws/"),
-                              self.aws(g, "cp", "--quiet", f"s3://{BUCKET}/aws/model.bin", self.empty("here"))),
-                "rclone copy": (["rclone", "copy", folder, f"GATE:{there}"],
-                                ["rclone", "copy", f"GATE:{there}", os.path.join(self.top, "here")])}
+                              self.aws(g, "cp", "--quiet", f"s3://{BUCKET}/aws/model.bin", here + "/")),
+                "rclone copy": (["rclone", "copy", folder, f"GATE:{there}"], ["rclone", "copy", f"GATE:{there}", here])}
         for tool, (up, down) in ways.items():
             if self.has(up[0]):
                 self.keep("model up", tool, measure(up, self.top, env, g))
-                self.empty("here")
                 self.keep("model down", tool, measure(down, self.top, env, g))
+                os.unlink(os.path.join(here, "model.bin"))
 
     def noop(self):
         text = SMALL.replace("COUNT", "100")
