@@ -36,6 +36,7 @@ struct cache_hit {
     struct record record;
     struct trust_signer signer;
     const struct cache_places *places;
+    bool verified; /* its bytes, in these places, by this very process a moment ago */
 };
 
 /* Records of the fingerprint that may be used, with a success no older than not_before_ms (INT64_MIN: any age) and, if

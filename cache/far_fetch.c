@@ -91,7 +91,7 @@ static struct root *root_of(struct fetching *x, const struct ref *ref, bool *is_
 static bool find_near(struct fetching *x, struct root *root)
 {
     struct pack_place *places;
-    const struct fetch from = {x->near->depot, x->near->folder, x->near->frames};
+    const struct fetch from = {x->near->depot, x->near->folder, x->near->frames, false};
     uint32_t count = cache_find_places(x->near, &root->ref, &x->arena, &places);
     for (uint32_t i = 0; i < count; i++) {
         if (!view_place_is_condemned(&x->near->manifest.view, &places[i])
@@ -154,7 +154,7 @@ static void copy_root(struct fetching *x, struct root *root, const struct pack_p
 {
     struct copying c = {.x = x, .runs = {.arena = &x->arena}};
     const struct place_tee tee = {keep_object, NULL, &c};
-    const struct fetch from = {far_spool_depot(x->spool), -1, x->near->frames};
+    const struct fetch from = {far_spool_depot(x->spool), -1, x->near->frames, false};
     if (fetch_pass(&from, place, &tee) == FETCH_DONE) {
         root->here = (struct pack_place){root->ref, c.runs.at, c.runs.n};
         root->state = ROOT_HERE;
@@ -304,7 +304,9 @@ static void note_got(struct fetching *x, struct far_want *w, struct arena *a)
         memcpy(runs, p->runs, p->run_count * sizeof *runs);
         places->at[places->count++] = (struct pack_place){p->root, runs, p->run_count};
     }
-    w->got = (struct cache_hit){*r, w->hit->signer, places};
+    /* Each byte was held against its digest in what was written, or lies here already, a moment ago: what puts it in
+     * place need not do so once more. A later process does. */
+    w->got = (struct cache_hit){*r, w->hit->signer, places, true};
 }
 
 static void fetch_all(struct fetching *x, struct far_want *wants, uint32_t count, struct arena *a)

@@ -316,6 +316,7 @@ static void fetching_init(struct fetching *x, const struct fetch *f, const struc
     *x = (struct fetching){.f = f, .answer = FETCH_DONE};
     place_reader_init(&x->reader, f->depot, place);
     x->reader.decoder = frame_pool_take(f->frames);
+    x->reader.verified = f->verified;
     table_init(&x->trees, &x->counts);
 }
 

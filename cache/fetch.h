@@ -13,11 +13,14 @@ enum {
     FETCH_ENTRIES_LIMIT = 10000000, /* files, links and folders of one output */
 };
 
-/* Where to read. folder: depot_dir_fd() of a local depot, else -1. frames: NULL, or decoders to use. */
+/* Where to read. folder: depot_dir_fd() of a local depot, else -1. frames: NULL, or decoders to use. verified: this very
+ * process has held the places' packs against their digests a moment ago: form and sizes are looked at, digests are not
+ * taken again. */
 struct fetch {
     struct depot *depot;
     int folder;
     struct frame_pool *frames;
+    bool verified;
 };
 
 /* Puts the record's outputs in place below root, all or none: each is made as a temporary sibling, verified,

@@ -197,8 +197,11 @@ static bool decode(struct place_reader *r, const struct ref *ref, const struct p
         || !frame_decode(&r->decoder, item->encoding, item->stored, room, (size_t)item->raw)) {
         return false;
     }
-    struct digest digest = digest_of(room, (size_t)item->raw);
     *out = (struct str){room, (size_t)item->raw};
+    if (r->verified) {
+        return true;
+    }
+    struct digest digest = digest_of(room, (size_t)item->raw);
     return digest_eq(&digest, &ref->digest);
 }
 

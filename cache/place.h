@@ -33,6 +33,7 @@ struct place_reader {
     struct depot *depot;
     const struct pack_place *place;
     const struct place_tee *tee; /* NULL: nobody watches */
+    bool verified;               /* digests were held against the bytes before */
     uint32_t run, taken; /* the next object: in this run, after so many of its entries … */
     uint64_t at;         /* … and bytes */
     uint64_t clock;

@@ -275,6 +275,18 @@ static void copy_here_that_was_garbled_is_fetched_anew(void **state)
     expect_file(t->b, STR("x"), STR("hello\n"));
 }
 
+/* What was verified when it came is verified again by who finds it here. */
+static void what_was_fetched_is_held_against_its_digests_later(void **state)
+{
+    struct two *t = *state;
+    store(t->a, "x", STR("x"), STR("hello\n"));
+    push(t, "x", 1);
+    assert_true(fetch(t, "x"));
+    assert_true(restore(t->b, "x"));
+    flip_byte(t->b, only_file(t->b, STR("p")), 13);
+    assert_false(restore(t->b, "x"));
+}
+
 static void cut_and_absent_packs_are_misses(void **state)
 {
     struct two *t = *state;
@@ -653,6 +665,7 @@ int main(void)
         TEST(copy_that_was_garbled_is_fetched_again),
         TEST(garbled_pack_is_a_miss),
         TEST(copy_here_that_was_garbled_is_fetched_anew),
+        TEST(what_was_fetched_is_held_against_its_digests_later),
         TEST(cut_and_absent_packs_are_misses),
         TEST(garbled_segment_is_no_result),
         TEST(too_late_is_a_miss),
