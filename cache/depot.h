@@ -35,15 +35,23 @@ struct depot_sink {
     void *context;
 };
 
+/* Writes what is to be put, from the descriptor's place on. false with errno: nothing is put. */
+struct depot_filler {
+    bool (*fill)(void *context, int to);
+    void *context;
+};
+
 /* What is to be put: parts joined, or (fd >= 0) the first fd_bytes bytes of an open regular file, which a
- * folder may share by reflink. Must stay unchanged until the put has answered; it may be read twice. */
+ * folder may share by reflink. Must stay unchanged until the put has answered; it may be read twice. Or, where the
+ * depot is a folder, what its filler writes. */
 struct depot_source {
     const struct str *parts;
     uint32_t part_count;
     int fd; /* -1: parts */
     uint64_t fd_bytes;
+    const struct depot_filler *filler; /* NULL: one of the others */
 };
-#define DEPOT_PARTS(array, count) ((struct depot_source){(array), (count), -1, 0})
+#define DEPOT_PARTS(array, count) ((struct depot_source){(array), (count), -1, 0, NULL})
 
 struct depot_entry {
     struct str key; /* borrowed for the call */

@@ -226,6 +226,9 @@ static bool write_file(int to, int from, uint64_t bytes)
 
 static bool write_source(int to, const struct depot_source *source)
 {
+    if (source->filler) {
+        return source->filler->fill(source->filler->context, to);
+    }
     if (source->fd >= 0) {
         return write_file(to, source->fd, source->fd_bytes);
     }

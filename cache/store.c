@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* Two passes over what is large or a folder: the first makes its lists and trees, since a parent comes before
- * what is below it; the second reads again what is not known yet and holds each chunk against the first.
+ * what is below it; the second reads again what is not known yet and holds each chunk against the first. A file that
+ * is kept plain is cut, hashed and written in one.
  * Invariant: no object enters a pack under a digest that was not computed from these very bytes. */
 #include "cache/store.h"
 
 #include "cache/chunk.h"
+#include "cache/cutter.h"
 #include "cache/scan.h"
 
 #include <errno.h>
@@ -15,7 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SAMPLES = 4, SAMPLE_BYTES = 64 << 10, SET_KEY = 33 };
+enum { SAMPLES = 4, SAMPLE_BYTES = 64 << 10, SET_KEY = 33, WRITE_BEHIND = 8 << 20 };
 
 /* One path on its way into packs. */
 struct storing {
@@ -253,43 +255,101 @@ static uint64_t known_bytes(struct storing *x, const struct ref *ref)
     return sum;
 }
 
-/* Whether a plain file that was just put is what it should be: the source may have changed meanwhile. */
-static bool plain_is(struct storing *x, struct str key, const struct ref *ref)
-{
-    struct ref found = {0};
-    struct arena_mark mark = arena_mark(&x->arena);
-    int fd = openat(x->s->folder, str_c(&x->arena, key), O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    arena_reset(&x->arena, mark);
-    if (fd < 0) {
-        return false;
-    }
-    bool ok = object_hash_fd(fd, NULL, &found) && ref_eq(&found, ref);
-    close(fd);
-    return ok;
-}
-
-/* Puts the open file as it is. fixed: nobody else can write to it. */
-static bool add_plain(struct storing *x, int fd, const struct ref *ref, bool fixed)
+static bool put_plain(struct storing *x, const struct depot_source *source, const struct ref *ref)
 {
     struct pack_run at = {pack_id_random(), 0, ref->size, 0};
     char name[PACK_KEY];
     struct str key = pack_key(&at.pack, true, name);
-    struct depot_source source = {.fd = fd, .fd_bytes = ref->size};
     struct depot_reply reply = {0};
     struct store *s = x->s;
-    enum depot_answer answer = depot_put(s->depot, key, &source, false, &reply);
-    if (answer != DEPOT_DONE) {
+    if (depot_put(s->depot, key, source, false, &reply) != DEPOT_DONE) {
         errno = reply.error ? reply.error : EIO;
-        return say_failed(x, "write to the cache");
-    }
-    if (!fixed && !plain_is(x, key, ref)) {
-        (void)depot_drop(s->depot, key, &reply);
-        return say_changed(x);
+        return false;
     }
     pack_note_put(&s->writer, &at.pack, ref->size);
     known_add(&s->known, ref, &at);
     pack_runs_add(&x->runs, &at);
+    (void)is_first_mention(x, ref);
     return true;
+}
+
+/* A plain file that is written while it is cut and hashed: what lies there is what was hashed. */
+struct copying {
+    struct storing *x;
+    int from, to;
+    const struct ref *ref;
+    uint64_t written, begun; /* to the disk that much is on its way */
+    enum { COPY_WHOLE, COPY_UNREAD, COPY_UNWRITTEN, COPY_CHANGED, COPY_SHARES } end;
+};
+
+/* The disk works meanwhile, so that there is less to wait for at the end. */
+static bool write_part(void *context, const void *bytes, size_t n)
+{
+    struct copying *c = context;
+    if (!file_write_all(c->to, bytes, n)) {
+        c->end = COPY_UNWRITTEN;
+        return false;
+    }
+    c->written += n;
+    if (c->written - c->begun >= WRITE_BEHIND) {
+        (void)!sync_file_range(c->to, (off_t)c->begun, (off_t)(c->written - c->begun),
+                               SYNC_FILE_RANGE_WRITE);
+        c->begun = c->written;
+    }
+    return true;
+}
+
+static bool copy_hashed(void *context, int to)
+{
+    struct copying *c = context;
+    const struct depot_sink tee = {write_part, c};
+    struct ref found = {0};
+    c->to = to;
+    c->end = COPY_UNREAD;
+    const struct cutter_source from = {c->from, c->ref->size, &tee};
+    if (lseek(c->from, 0, SEEK_SET) != 0 || !cutter_run(&from, &c->x->set, &found)) {
+        return false;
+    }
+    c->end = !ref_eq(&found, c->ref)                         ? COPY_CHANGED
+             : known_bytes(c->x, c->ref) >= c->ref->size / 2 ? COPY_SHARES
+                                                             : COPY_WHOLE;
+    errno = ECANCELED;
+    return c->end == COPY_WHOLE;
+}
+
+/* The open file as it is, or as chunks where it turns out that most of them lie here already. */
+static bool add_copy(struct storing *x, int fd, const struct ref *ref)
+{
+    struct copying c = {.x = x, .from = fd, .ref = ref, .end = COPY_UNWRITTEN};
+    const struct depot_filler filler = {copy_hashed, &c};
+    const struct depot_source source = {.fd = -1, .filler = &filler};
+    if (put_plain(x, &source, ref)) {
+        return true;
+    }
+    switch (c.end) {
+    case COPY_CHANGED: return say_changed(x);
+    case COPY_SHARES: return add_list(x, fd, 0, ref);
+    case COPY_UNREAD: return say_failed(x, "read");
+    case COPY_WHOLE:
+    case COPY_UNWRITTEN: break;
+    }
+    return say_failed(x, "write to the cache");
+}
+
+/* Puts what nobody else can write to. */
+static bool add_clone(struct storing *x, int clone, const struct ref *ref)
+{
+    const struct depot_source source = {.fd = clone, .fd_bytes = ref->size};
+    return put_plain(x, &source, ref) || say_failed(x, "write to the cache");
+}
+
+/* Whether a large file that is not known is kept as it is, without a clone of it. */
+static bool is_plain(struct storing *x, int fd, const struct ref *ref)
+{
+    bool plain = x->s->folder >= 0 && !x->changes && !sample_gains(x, fd, ref->size)
+                 && known_bytes(x, ref) < ref->size / 2;
+    x->s->writer.encoder.raw_run = 0;
+    return plain;
 }
 
 /* clone: of the file, or -1; it is the file's reference that was computed from it then. */
@@ -303,16 +363,12 @@ static bool add_large(struct storing *x, int fd, int clone, const struct ref *re
         }
         return true;
     }
-    bool plain = clone >= 0 && !known;
-    if (!plain && !known && x->s->folder >= 0) {
-        plain =
-            !x->changes && !sample_gains(x, fd, ref->size) && known_bytes(x, ref) < ref->size / 2;
-    }
+    bool cloned = clone >= 0 && !known;
     x->s->writer.encoder.raw_run = 0;
-    if (!plain) {
+    if (!cloned && (known || !is_plain(x, fd, ref))) {
         return add_list(x, fd, 0, ref);
     }
-    return !is_first_mention(x, ref) || add_plain(x, clone >= 0 ? clone : fd, ref, clone >= 0);
+    return cloned ? add_clone(x, clone, ref) : add_copy(x, fd, ref);
 }
 
 /* A large file of a folder: a clone of it is a second look, and is held against the first. */
@@ -423,6 +479,14 @@ static bool find_place(struct storing *x, const struct ref *ref, struct pack_pla
     return f->find && f->find(f->context, ref, x->runs.arena, out);
 }
 
+/* Whether one pass over the file does: it is kept plain if it is what is expected. */
+static bool is_copied(struct storing *x, int fd, const struct ref *expect)
+{
+    struct pack_run at;
+    return expect->kind == REF_LIST && !known_find(&x->s->known, expect, &at)
+           && is_plain(x, fd, expect);
+}
+
 static bool store_open(struct storing *x, int fd, const struct ref *expect, struct pack_place *out)
 {
     struct stat st;
@@ -432,6 +496,11 @@ static bool store_open(struct storing *x, int fd, const struct ref *expect, stru
     }
     bool small = S_ISREG(st.st_mode) && st.st_size < LIST_FILE_MIN;
     int clone = S_ISREG(st.st_mode) && !small ? clone_of(x->s, fd) : -1;
+    if (clone < 0 && expect && expect->size == (uint64_t)st.st_size && is_copied(x, fd, expect)) {
+        bool copied = add_copy(x, fd, expect);
+        *out = (struct pack_place){*expect, x->runs.at, x->runs.n};
+        return copied;
+    }
     bool ok = look(x, clone >= 0 ? clone : fd, small, &ref);
     ok = ok && (!expect || ref_eq(&ref, expect) || say_changed(x));
     if (ok && (expect || !find_place(x, &ref, out))) {

@@ -227,6 +227,70 @@ static void store_noise_with_known_chunks_is_not_plain(void **state)
     store_free(&store);
 }
 
+/* What the path is said to be, as a build knows it from hashing it. */
+static enum store_answer keep_expected(struct sandbox *s, struct store *store, struct ref expect,
+                                       struct pack_place *out)
+{
+    struct store_source from = {s->root, STR("noise"), &expect, NULL};
+    return store_path(store, &from, &s->arena, out, &s->notes);
+}
+
+/* One pass hashes and writes; nothing is kept of a file that turns out to be another. */
+static void store_noise_that_is_expected_is_held_against_it(void **state)
+{
+    struct sandbox *s = *state;
+    struct store store = open_store(s);
+    size_t n = (9 << 20) + 12345; /* enough for threads */
+    uint8_t *bytes = sandbox_bytes(s, "", n);
+    struct object_seen seen;
+    struct pack_place place;
+    sandbox_write(s, "noise", bytes, n, 0600);
+    assert_true(object_digest(s->root, STR("noise"), &seen, &s->notes));
+    bytes[8000000] ^= 1;
+    sandbox_write(s, "noise", bytes, n, 0600);
+    assert_int_equal(keep_expected(s, &store, seen.ref, &place), STORE_CHANGED);
+    assert_string_equal(s->notes.all.at[0].code, "output-changed");
+    sandbox_write(s, "noise", bytes, n - 1, 0600); /* of another size */
+    assert_int_equal(keep_expected(s, &store, seen.ref, &place), STORE_CHANGED);
+    assert_int_equal(sandbox_count(s, "cache/b"), 0);
+    assert_int_equal(sandbox_count(s, "cache/tmp"), 0);
+    bytes[8000000] ^= 1;
+    sandbox_write(s, "noise", bytes, n, 0600);
+    assert_int_equal(keep_expected(s, &store, seen.ref, &place), STORE_DONE);
+    assert_int_equal(keep_expected(s, &store, seen.ref, &place), STORE_DONE);
+    assert_int_equal(place.run_count, 1);
+    assert_int_equal(sandbox_count(s, "cache/b"), 1);
+    assert_int_equal(fetch_check(&s->from, &place), FETCH_DONE);
+    store_free(&store);
+}
+
+/* … and once its chunks are known to lie in packs, the copy is given up. */
+static void store_noise_that_is_expected_and_known_is_not_plain(void **state)
+{
+    struct sandbox *s = *state;
+    struct store store = open_store(s);
+    if (sandbox_reflinks(s)) {
+        skip();
+    }
+    store.folder = -1;
+    size_t n = 4 << 20;
+    uint8_t *bytes = sandbox_bytes(s, "", n);
+    struct object_seen seen;
+    struct pack_place place;
+    sandbox_write(s, "noise", bytes, n, 0600);
+    keep(s, &store, "noise");
+    store.folder = s->from.folder;
+    bytes[2000000] ^= 1;
+    sandbox_write(s, "noise", bytes, n, 0600);
+    assert_true(object_digest(s->root, STR("noise"), &seen, &s->notes));
+    assert_int_equal(keep_expected(s, &store, seen.ref, &place), STORE_DONE);
+    assert_true(store_seal(&store, &s->notes));
+    assert_int_equal(sandbox_count(s, "cache/b"), 0);
+    assert_int_equal(sandbox_count(s, "cache/tmp"), 0);
+    assert_int_equal(fetch_check(&s->from, &place), FETCH_DONE);
+    store_free(&store);
+}
+
 static void store_forgotten_packs_are_not_counted_on(void **state)
 {
     struct sandbox *s = *state;
@@ -322,6 +386,8 @@ int main(void)
         TEST(store_learns_from_packs),
         TEST(store_noise_that_changes_is_not_plain),
         TEST(store_noise_with_known_chunks_is_not_plain),
+        TEST(store_noise_that_is_expected_is_held_against_it),
+        TEST(store_noise_that_is_expected_and_known_is_not_plain),
         TEST(store_forgotten_packs_are_not_counted_on),
         TEST(store_seal_that_fails_voids_the_places),
         TEST(store_large_file_spans_packs),
