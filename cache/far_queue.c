@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* What outlives a build, beside the copies in remote/<id>/: items of one size, one behind the other, in a file for
- * each kind. Whoever changes it holds its lock; a torn end is passed over. Losing `wanted` costs an upload, which
+ * each kind. Whoever changes it holds its lock; a torn end is passed over, and cut off before more follows. Losing `wanted` costs an upload, which
  * `pawl cache push` makes up for; losing the others costs less. */
 #include "cache/far_inside.h"
 #include "core/base/file.h"
@@ -68,7 +68,9 @@ static bool add(const struct far_place *p, const struct kind *kind, struct str i
     int fd = ok ? openat(q.folder, kind->name, flags, 0600) : -1;
     if (fd >= 0) {
         off_t size = lseek(fd, 0, SEEK_END);
+        off_t torn = size > 0 ? size % (off_t)kind->item : 0;
         ok = size >= 0 && (size_t)size + items.n <= kind->limit
+             && (torn == 0 || ftruncate(fd, size - torn) == 0)
              && file_write_all(fd, items.s, items.n);
         close(fd);
     }

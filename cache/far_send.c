@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* A few packs at once, each in a file without a name, on a thread of its own, with its own handle of the place.
  * remote/<id>/sent: 32 bytes for each pack that came through, appended by the thread that put it; a torn end is passed
- * over. */
+ * over, and cut off before more follows. */
 #include "cache/far_send.h"
 
 #include "core/base/file.h"
@@ -46,17 +46,31 @@ static int open_folder(const struct far_place *p)
     return fd;
 }
 
+static void append_sent(int fd, struct str one)
+{
+    off_t size = lseek(fd, 0, SEEK_END);
+    off_t torn = size > 0 ? size % SENT_BYTES : 0;
+    if (size >= 0 && (torn == 0 || ftruncate(fd, size - torn) == 0)) {
+        (void)!file_write_all(fd, one.s, one.n); /* losing it costs an upload */
+    }
+}
+
 static void note_sent(const struct far_send *s, const struct far_sent *sent)
 {
     struct buf b;
+    struct file_lock lock;
+    int holder;
     buf_init(&b, SENT_BYTES);
     buf_put(&b, sent->id.b, sizeof sent->id.b);
     buf_put_u64(&b, sent->bytes);
     buf_put_u64(&b, (uint64_t)sent->at_ms);
-    int fd = openat(s->folder, "sent", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    if (fd >= 0) {
-        (void)!file_write_all(fd, b.s, b.n); /* losing it costs an upload */
-        close(fd);
+    if (file_lock_open(&lock, s->folder, STR("sent.lock"), true, &holder) == FILE_LOCK_HELD) {
+        int fd = openat(s->folder, "sent", O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+        if (fd >= 0) {
+            append_sent(fd, buf_str(&b));
+            close(fd);
+        }
+        file_lock_close(&lock);
     }
     buf_free(&b);
 }

@@ -117,6 +117,27 @@ static void all_come_through_as_they_were(void **state)
     assert_int_equal(far_sent_read(t->place, &t->s->arena, &sent), 0);
 }
 
+/* A power cut or a full disk in the middle of an append. */
+static void torn_note_costs_nothing_else(void **state)
+{
+    struct sending *t = *state;
+    struct far_sent *sent;
+    struct depot_reply reply;
+    struct str path = path_join(&t->s->arena, t->folder, STR("sent"));
+    assert_true(file_make_dirs(FILE_CWD, t->folder, 0700));
+    struct far_send *s = open_send(t);
+    for (uint32_t i = 0; i < 2; i++) {
+        assert_int_equal(put(s, i, pack_bytes(t, i)), DEPOT_DONE);
+        assert_int_equal(far_send_wait(s, &reply), DEPOT_DONE);
+        int fd = open(str_c(&t->s->arena, path), O_WRONLY | O_APPEND | O_CLOEXEC);
+        assert_true(fd >= 0 && file_write_all(fd, "torn", 4) && close(fd) == 0);
+    }
+    assert_int_equal(far_sent_read(t->place, &t->s->arena, &sent), 2);
+    assert_int_equal(sent[0].id.b[0], 1);
+    assert_int_equal(sent[1].id.b[0], 2);
+    far_send_close(s);
+}
+
 /* /proc has no room for any file. */
 static void without_room_here_they_come_through_too(void **state)
 {
@@ -165,6 +186,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, begin_sending, end_sending)
     const struct CMUnitTest tests[] = {
         TEST(all_come_through_as_they_were),
+        TEST(torn_note_costs_nothing_else),
         TEST(without_room_here_they_come_through_too),
         TEST(one_that_fails_is_told),
         TEST(only_packs_are_taken),

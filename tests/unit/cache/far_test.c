@@ -649,6 +649,24 @@ static void queue_keeps_what_is_not_dropped(void **state)
     assert_true(digest_eq(left, &d[1]));
 }
 
+/* A power cut or a full disk in the middle of an append. */
+static void torn_append_costs_nothing_else(void **state)
+{
+    struct two *t = *state;
+    struct digest d[2] = {fingerprint("x"), fingerprint("y")}, *left;
+    const struct far_place *p = far_place_of(t->far_a);
+    struct str folder =
+        path_join(&t->a->arena, far_place_options(p)->near_dir, far_place_folder(p));
+    assert_true(far_queue_add(p, d, 1));
+    struct str path = path_join(&t->a->arena, folder, STR("wanted")), text;
+    assert_true(file_read_quiet(&t->a->arena, FILE_CWD, path, 1 << 20, &text));
+    text = str_join3(&t->a->arena, text, STR("torn"), STR(""));
+    assert_true(file_write(FILE_CWD, path, text, 0600, false));
+    assert_true(far_queue_add(p, d + 1, 1));
+    assert_int_equal(far_queue_read(p, &t->a->arena, &left), 2);
+    assert_true(digest_eq(&left[0], &d[0]) && digest_eq(&left[1], &d[1]));
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin_two, end_two)
 
 int main(void)
@@ -678,6 +696,7 @@ int main(void)
         TEST(older_result_says_how_long_it_takes),
         TEST(look_brings_what_is_new_since),
         TEST(queue_keeps_what_is_not_dropped),
+        TEST(torn_append_costs_nothing_else),
         TEST(what_is_gone_is_put_anew_by_who_makes_it_again),
         TEST(what_is_gone_is_put_anew_by_who_has_it),
         TEST(use_is_said_with_the_next_segment),
