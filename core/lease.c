@@ -19,6 +19,8 @@ enum { LANE_LEASE = 4, WAIT_MS = 50 };
 #define LOOK_SPREAD_NS (10 * SECOND_NS) /* … so much more: those who wait do not come in step */
 #define LOOK_LEAST_NS (SECOND_NS / 2)
 #define FINISH_NS (2 * SECOND_NS)
+#define PUBLISH_NS (10 * SECOND_NS) /* after a run, until its result can be seen: at most … */
+#define PUBLISH_PART 8              /* … and of what the step takes so much */
 
 enum lease_state {
     LEASE_LINE,    /* as many steps as there are slots are ahead of it */
@@ -179,6 +181,13 @@ static int64_t expected_ns(const struct task *t)
     return t->last && t->last->duration_ns > 0 ? t->last->duration_ns : t->far_expected_ns;
 }
 
+/* A result is there some moments after its step ended. */
+static int64_t patience_ns(const struct task *t)
+{
+    int64_t expected = expected_ns(t), publish = expected / PUBLISH_PART;
+    return expected + (publish < PUBLISH_NS ? publish : PUBLISH_NS);
+}
+
 static void tell_wait(struct lease *l, struct str host)
 {
     struct task *t = l->task;
@@ -273,7 +282,7 @@ static void wait_for(struct lease *l)
     int64_t now = time_boot_ns();
     struct str host = l->far.host[0] ? str_from(l->far.host) : STR("another machine");
     if (l->until_boot_ns == 0) {
-        l->until_boot_ns = now + expected_ns(l->task);
+        l->until_boot_ns = now + patience_ns(l->task);
         notice_wait(l, host);
     }
     if (now >= l->until_boot_ns) {

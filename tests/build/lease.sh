@@ -108,6 +108,9 @@ grep '"step":"long' "$T/events" | grep -q '"from":"remote"' || fail "does not sa
 same "$(lines "$T/log")" 1
 holds two/o-a third
 grep -q "'long.*' is being run by" "$T/events" || fail "does not say who"
+# A result is not there in the moment in which its step ends.
+patience=$(sed -n 's/.*for at most \([0-9]*\)\(\.[0-9]*\)\{0,1\}s".*/\1/p' "$T/events" | head -n 1)
+[ "${patience:-60}" -ge 16 ] || fail "waits $patience s for what takes 15 s and is then published"
 same "$(find "$T/far/l" -type f | wc -l | tr -d ' ')" 0
 
 # What the one cannot do the other tries.
