@@ -174,6 +174,9 @@ static enum data_end settle_piece(struct transfer *t, struct piece *p, const str
     if (t->stopped) {
         return DATA_STOPPED;
     }
+    if (p->came > 0 && reply->etag[0] == 0) { /* too long: they may be of any version */
+        return say(t, DATA_FAILED, "the server tells an ETag that is too long");
+    }
     p->file->parts[p->part] += p->came;
     *came += p->came;
     if (reply->end != S3_DONE && reply->end != S3_LATER) {

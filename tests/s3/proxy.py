@@ -18,7 +18,7 @@ FAULTS = ["none", "refuse", "close", "cut-0", "cut-0@1", "cut-20", "cut-400", "c
           "length-more@1", "length-less", "stall", "stall@1", "stall-body", "stall-body@1", "drip", "drip-1", "endless",
           "endless-head", "no-http", "moved-away", "moved-around", "no-date", "truncated-xml", "truncated-xml@1",
           "list-forever", "list-backwards", "wrong-range", "twice", "reset-20", "reset-5000", "endless-interim",
-          "endless-moved", "garble-xml", "expired", "etag-none", "date-7200", "date--7200",
+          "endless-moved", "garble-xml", "expired", "etag-none", "etag-long", "date-7200", "date--7200",
           "condition-501", "condition-200", "old-200", "whole-200", "lag", "puts-403", "rate-400"]
 
 
@@ -260,6 +260,8 @@ class Fault:
             body = b"".join(bytes([c ^ 4]) if i % 29 == 28 else bytes([c]) for i, c in enumerate(body))
         elif self.name == "etag-none":
             head = re.sub(rb"(?im)^etag:.*?\r\n", b"", head)
+        elif self.name == "etag-long":
+            head = re.sub(rb'(?im)^etag: *"', b'ETag: "' + b"0" * 80, head)
         elif name == "date":
             when = time.strftime("%a, %d %b %Y %H:%M:%S GMT", time.gmtime(time.time() + int(number)))
             head = re.sub(rb"(?im)^date:.*?\r\n", b"Date: %s\r\n" % when.encode(), head)
