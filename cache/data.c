@@ -282,6 +282,7 @@ static void ask_prefix(struct asking *q, struct data_want *w)
             set_trouble(q, w, &reply);
         } else if (!ok) {
             w->state = DATA_ABSENT;
+            w->no_bucket = reply.end == S3_NO_BUCKET;
         }
         ok = ok && add_page(q, w, &page, &last, &found);
         empty += ok && page.count == 0;
@@ -334,6 +335,26 @@ static bool answer_from(const struct data_want *listed, struct data_want *w)
 
 /* ---- single keys ---- */
 
+/* What a HEAD is answered with has no words, and says nothing of the bucket. */
+static void ask_bucket(struct asking *q, struct data_want *const *wants, uint32_t count)
+{
+    struct arena scratch = {0};
+    struct s3_listing page;
+    struct s3_reply reply;
+    struct s3_query query = {.limit = 1};
+    bool any = false;
+    for (uint32_t i = 0; i < count && !any; i++) {
+        query.prefix = wants[i]->key;
+        any = wants[i]->state == DATA_ABSENT;
+    }
+    if (any && s3_list(q->bucket->ask, &query, &scratch, &page, &reply) == S3_NO_BUCKET) {
+        for (uint32_t i = 0; i < count; i++) {
+            wants[i]->no_bucket = wants[i]->state == DATA_ABSENT;
+        }
+    }
+    arena_free(&scratch);
+}
+
 static void ask_heads(struct asking *q, struct data_want *const *wants, uint32_t count)
 {
     struct s3_want heads[HEADS_AT_ONCE];
@@ -361,6 +382,7 @@ static void ask_heads(struct asking *q, struct data_want *const *wants, uint32_t
             }
         }
     }
+    ask_bucket(q, wants, count);
 }
 
 /* Keys in order, of which some are still to be asked for. */

@@ -50,6 +50,7 @@ struct data_want {
     struct data_object *objects; /* HERE: the one, or all below in order of their keys */
     uint32_t count;
     struct str trouble, help; /* TROUBLE */
+    bool no_bucket;           /* ABSENT: and no such bucket */
 };
 /* Many below a common prefix cost a LIST for each thousand keys there, others a HEAD each, side by side. What is
  * found is put in a. Reorders wants. */

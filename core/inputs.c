@@ -197,7 +197,10 @@ static void take_answer(struct building *b, struct input *in, const struct data_
         in->state = INPUT_HERE;
         return;
     }
-    case DATA_ABSENT: in->state = INPUT_ABSENT; return;
+    case DATA_ABSENT:
+        in->state = INPUT_ABSENT;
+        in->no_bucket = w->no_bucket;
+        return;
     case DATA_TROUBLE: break;
     }
     in->unsure = true;
@@ -346,13 +349,37 @@ static bool open_askers(struct inputs *x)
     return x->askers != NULL;
 }
 
+/* Whoever waits for an answer is told that none will come. */
+static void answer_none(struct inputs *x)
+{
+    struct arena scratch = {0};
+    VEC(uint32_t) woken = {0};
+    const struct data_want none = {.state = DATA_TROUBLE,
+                                   .trouble = STR("no thread can be started to ask for it"),
+                                   .help = STR("see how many threads and open files are allowed")};
+    for (uint32_t i = 0; i < x->queue.n; i++) {
+        struct input *in = x->all.at[x->queue.at[i]];
+        in->queued = false;
+        take_answer(x->building, in, &none);
+        for (uint32_t k = 0; k < in->next.n; k++)
+            *VEC_PUSH(&scratch, &woken) = in->next.at[k];
+        in->next.n = 0;
+    }
+    x->queue.n = 0;
+    inputs_wake(x->building, woken.at, woken.n);
+    arena_free(&scratch);
+}
+
 static void flush(struct inputs *x)
 {
+    if (!x->no_asking && !open_askers(x)) {
+        answer_none(x);
+        return;
+    }
     struct building *b = x->building;
     struct arena scratch = {0};
     uint32_t *numbers = ARENA_ARRAY(&scratch, uint32_t, x->queue.n + 1), n = 0, left = 0;
-    bool able = !x->no_asking && open_askers(x);
-    for (uint32_t i = 0; i < x->queue.n && able; i++) {
+    for (uint32_t i = 0; i < x->queue.n && !x->no_asking; i++) {
         struct input *in = x->all.at[x->queue.at[i]];
         if (in->asking) { /* again, when that has come */
             x->queue.at[left++] = x->queue.at[i];
@@ -376,7 +403,11 @@ struct str inputs_say(struct building *b, const struct input *in, struct gspan a
 {
     struct span span = graph_span(b->graph, at, b->root, d);
     struct diag *e;
-    if (in->state == INPUT_ABSENT) {
+    if (in->state == INPUT_ABSENT && in->no_bucket) {
+        e = diag_error(d, "missing-input", span, "'%.*s' is not there: there is no bucket '%.*s'",
+                       STR_ARG(in->uri), STR_ARG(in->parts.bucket));
+        diag_help(d, e, "correct the bucket's name, or the endpoint that is asked for it");
+    } else if (in->state == INPUT_ABSENT) {
         bool pattern = str_has(in->parts.key, '*') || str_has(in->parts.key, '?');
         e = diag_error(d, "missing-input", span,
                        in->parts.all ? "nothing lies below '%.*s'" : "'%.*s' is not there",

@@ -444,8 +444,12 @@ static void fetch_done(struct work *work)
 static void fetch_chunk(struct bring *g)
 {
     struct inputs *x = g->building->inputs;
-    if (x->no_fetching || !open_fetchers(x)) {
+    if (x->no_fetching) {
         (void)fail(g, DATA_STOPPED, STR("it was stopped"));
+    } else if (!open_fetchers(x)) {
+        (void)fail(g, DATA_FAILED, STR("no thread can be started to fetch it"));
+    }
+    if (x->no_fetching || !x->fetchers) {
         bring_end(g);
         return;
     }

@@ -22,6 +22,7 @@ struct input {
     enum input_state state;
     bool queued;           /* to be asked for with the next round */
     bool asking;           /* in one that is under way */
+    bool no_bucket;        /* ABSENT: and its bucket, too */
     bool unsure;           /* HERE: the last answer did not come */
     int64_t asked_boot_ns; /* when the last answer came, or did not */
     struct arena arena;    /* of a prefix: what follows */

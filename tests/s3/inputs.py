@@ -18,26 +18,27 @@ import gateway
 import proxy
 
 PAWL = os.path.abspath(sys.argv[1])
+FEW_THREADS = os.environ.get("PAWL_TEST_FEW_THREADS", "")  # few_threads.c, as a library; empty: not built
 BUCKET = "pawl-data"
 
 
 class LaterFault(proxy.Fault):
-    """Spares the first requests of each kind."""
+    """Spares the first requests of each kind, and all but those for which only_for holds."""
 
-    def __init__(self, text, upstream, spared):
-        self.spared = spared
+    def __init__(self, text, upstream, spared, only_for=None):
+        self.spared, self.only_for = spared, only_for or (lambda head: True)
         super().__init__(text, upstream)
 
     def befalls(self, head):
         kind = tuple(part.split(b"?")[0] for part in head.split(b" ")[:2])
-        return super().befalls(head) and self.seen[kind] > self.spared
+        return super().befalls(head) and self.seen[kind] > self.spared and self.only_for(head)
 
 
 class Wire:
     """What a workspace's requests pass through, and how many there were of each kind."""
 
-    def __init__(self, g, fault="none", spared=0):
-        self.fault = LaterFault(fault, ("127.0.0.1", g.port), spared)
+    def __init__(self, g, fault="none", spared=0, only_for=None):
+        self.fault = LaterFault(fault, ("127.0.0.1", g.port), spared, only_for)
         self.endpoint = f"http://127.0.0.1:{self.fault.port}"
 
     def counts(self):
@@ -346,7 +347,9 @@ def what_is_not_there(top, g, s3):
     """Told with place and remedy, before anything runs."""
     s3.put("there/x", "x")
     for missing, words in ((uri("there/y"), "is not there"), (uri("there/no/"), "nothing lies below"),
-                           (uri("there/*.csv"), "no patterns"), ("s3://pawl-no-such-bucket/x", "is not there")):
+                           (uri("there/*.csv"), "no patterns"),
+                           ("s3://pawl-no-such-bucket/x", "there is no bucket 'pawl-no-such-bucket'"),
+                           ("s3://pawl-no-such-bucket/x/", "there is no bucket 'pawl-no-such-bucket'")):
         w = Workspace(top, g, f"there-{len(os.listdir(top))}", f"""
 step first {{ out "marker" run "touch marker" }}
 step x {{
@@ -442,6 +445,54 @@ def broken_transfers(top, g, s3):
     w.env["AWS_ENDPOINT_URL_S3"] = good
     w.build(ran=1)
     want(w.read("sum") == digest, "wrong bytes")
+
+
+def no_word_of_the_version(top, g, s3):
+    """Bytes that come without an ETag, or with one that is too long to be kept, may be of any version."""
+    s3.put("mute/file.txt", "which\n")
+    text = f"""step s {{ in data = "{uri('mute/file.txt')}" out o = "o" run "cat {{{{data}}}} > {{{{o}}}}" }}"""
+    for fault in ("etag-none", "etag-long"):
+        w = Workspace(top, g, f"mute-{fault}", text)
+        good = w.env["AWS_ENDPOINT_URL_S3"]
+        w.env["AWS_ENDPOINT_URL_S3"] = Wire(g, fault, only_for=lambda head: head.startswith(b"GET ")).endpoint
+        told = w.build(code=1, failed=1)
+        want("cannot be fetched" in told.steps["s"]["reason"], f"{fault}: the reason", told.out)
+        w.env["AWS_ENDPOINT_URL_S3"] = good
+        w.build(ran=1)
+
+
+def emptied_while_it_was_fetched(top, g, s3):
+    """What was asked for is no longer within the object: it is another version, and not a server that gives nothing."""
+    s3.put("shrinks/file.txt", "x" * 1000)
+    text = f"""step s {{ in data = "{uri('shrinks/file.txt')}" out o = "o" run "cat {{{{data}}}} > {{{{o}}}}" }}"""
+    w = Workspace(top, g, "shrinks", text)
+    left = ["shrinks/file.txt"]
+
+    def before(head):
+        if head.startswith(b"GET ") and left:
+            s3.put(left.pop(), "")
+        return True
+
+    w.env["AWS_ENDPOINT_URL_S3"] = Wire(g, only_for=before).endpoint
+    w.build(ran=1)
+    want(not left and w.read("o") == "", "not what lies there now")
+
+
+def no_threads(top, g, s3):
+    """Where none can be started for it, the step says so; nothing waits for ever."""
+    s3.put("threads/file.txt", "x\n")
+    text = f"""
+step local {{ out o = "local.txt" run "echo x > {{{{o}}}}" }}
+step s {{ in data = "{uri('threads/file.txt')}" out o = "o" run "cat {{{{data}}}} > {{{{o}}}}" }}"""
+    own = len(os.sched_getaffinity(0))  # the build's
+    for name, more, words in (("ask", 0, "cannot be learned: no thread"), ("fetch", 4, "cannot be fetched: no thread")):
+        w = Workspace(top, g, f"threads-{name}", text)
+        plain = dict(w.env)
+        w.env.update(LD_PRELOAD=FEW_THREADS, PAWL_TEST_THREADS=str(own + more))
+        told = w.build("-k", "0", code=1, ran=1, failed=1)
+        want(words in told.steps["s"]["reason"], f"{name}: the reason", told.out)
+        w.env = plain
+        w.build(ran=1, up_to_date=1)
 
 
 def killed_and_taken_up(top, g, s3):
@@ -609,6 +660,7 @@ def interrupted(top, g, s3):
 
 TESTS = [replaced_in_place, many_cost_few_requests, few_among_many, only_the_uri, one_cache_one_transfer, prefix_is_a_tree,
          changed_while_it_ran, replaced_in_a_long_build, what_is_not_there, trouble_is_its_own, odd_keys, broken_transfers,
+         no_word_of_the_version, emptied_while_it_was_fetched, no_threads,
          killed_and_taken_up, listings_that_lie, with_the_rest_of_a_build, copies_are_guarded, all_the_ways_to_say_it,
          the_remote_s_bucket, interrupted]
 
@@ -625,6 +677,8 @@ def main():
             s3 = client.Client(g, BUCKET)
             s3.make()
             for test in TESTS:
+                if test is no_threads and not FEW_THREADS:
+                    continue
                 if not names or test.__name__ in names:
                     begun = time.monotonic()
                     test(top, g, s3)
