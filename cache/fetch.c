@@ -174,18 +174,19 @@ static bool write_bytes(void *context, const void *bytes, size_t n)
     return file_write_all(*(int *)context, bytes, n);
 }
 
-/* A new file of this name in the folder. */
-static bool make_file(struct fetching *x, int dir, const char *name, const struct ref *ref,
-                      uint32_t mode)
+/* What is made with these permissions may have fewer: the umask took them, or a default ACL of its folder. */
+static bool set_mode(int fd, uint32_t mode)
 {
-    const int flags = O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
-    int fd = openat(dir, name, flags, 0600);
-    if (fd < 0) {
-        return unwritten(x);
-    }
+    struct stat st;
+    return fstat(fd, &st) == 0 && ((st.st_mode & 07777) == mode || fchmod(fd, mode) == 0);
+}
+
+/* A new file gets its content and, where they may be wrong, its permissions; closes it. */
+static bool fill_file(struct fetching *x, int fd, const struct ref *ref, const uint32_t *mode)
+{
     struct depot_sink sink = {write_bytes, &fd};
     struct target to = {&sink, fd};
-    bool ok = fetch_content(x, ref, &to) && (fchmod(fd, mode & 0777) == 0 || unwritten(x));
+    bool ok = fetch_content(x, ref, &to) && (!mode || set_mode(fd, *mode) || unwritten(x));
     if (close(fd) != 0 && ok) {
         ok = unwritten(x);
     }
@@ -194,11 +195,27 @@ static bool make_file(struct fetching *x, int dir, const char *name, const struc
 
 /* ---- folders ---- */
 
-/* *content: as a fingerprint sees it. */
-static bool make_folder(struct fetching *x, int dir, const char *name, const struct tree_entry *e,
-                        struct ref *content);
+/* A folder that is being filled. */
+struct folder {
+    int fd;
+    uint32_t
+        made; /* permissions that it was made with: what they hold, files in it are made with, too */
+};
 
-static bool make_entry(struct fetching *x, int dir, const struct tree_entry *e, struct ref *content)
+/* *content: as a fingerprint sees it. */
+static bool make_folder(struct fetching *x, const struct folder *in, const char *name,
+                        const struct tree_entry *e, struct ref *content);
+
+static bool make_file(struct fetching *x, const struct folder *in, const char *name,
+                      const struct tree_entry *e)
+{
+    const uint32_t mode = e->mode & 0777;
+    int fd = openat(in->fd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+    return fd < 0 ? unwritten(x) : fill_file(x, fd, &e->ref, mode & ~in->made ? &mode : NULL);
+}
+
+static bool make_entry(struct fetching *x, const struct folder *in, const struct tree_entry *e,
+                       struct ref *content)
 {
     char name[TREE_NAME_LIMIT + 1], target[TREE_TARGET_LIMIT + 1];
     if (++x->entries > FETCH_ENTRIES_LIMIT) {
@@ -207,12 +224,12 @@ static bool make_entry(struct fetching *x, int dir, const struct tree_entry *e, 
     memcpy(name, e->name.s, e->name.n);
     name[e->name.n] = 0;
     switch (e->ref.kind) {
-    case REF_TREE: return make_folder(x, dir, name, e, content);
+    case REF_TREE: return make_folder(x, in, name, e, content);
     case REF_LINK:
         memcpy(target, e->target.s, e->target.n);
         target[e->target.n] = 0;
-        return symlinkat(target, dir, name) == 0 || unwritten(x);
-    default: return make_file(x, dir, name, &e->ref, e->mode);
+        return symlinkat(target, in->fd, name) == 0 || unwritten(x);
+    default: return make_file(x, in, name, e);
     }
 }
 
@@ -239,7 +256,8 @@ static bool digest_content(struct fetching *x, const struct tree_entry *entries,
     return fits || fail(x, FETCH_BAD);
 }
 
-static bool fill_folder(struct fetching *x, int fd, const struct ref *ref, struct ref *content)
+static bool fill_folder(struct fetching *x, const struct folder *folder, const struct ref *ref,
+                        struct ref *content)
 {
     struct tree tree;
     struct arena_mark mark = arena_mark(&x->arena);
@@ -247,7 +265,7 @@ static bool fill_folder(struct fetching *x, int fd, const struct ref *ref, struc
     bool ok = get_tree(x, ref, &tree);
     for (uint32_t i = 0; ok && i < tree.count; i++) {
         struct ref below;
-        ok = make_entry(x, fd, &tree.entries[i], &below);
+        ok = make_entry(x, folder, &tree.entries[i], &below);
         tree.entries[i] = ok ? tree_content(&tree.entries[i], &below) : tree.entries[i];
     }
     ok = ok && digest_content(x, tree.entries, tree.count, content);
@@ -256,20 +274,35 @@ static bool fill_folder(struct fetching *x, int fd, const struct ref *ref, struc
     return ok;
 }
 
-static bool make_folder(struct fetching *x, int dir, const char *name, const struct tree_entry *e,
-                        struct ref *content)
+/* Fills a folder just made with folder_mode(); closes it. */
+static bool fill_and_close(struct fetching *x, int fd, const struct tree_entry *e,
+                           struct ref *content)
 {
-    if (mkdirat(dir, name, 0700) != 0) {
-        return unwritten(x);
-    }
-    int fd = openat(dir, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0) {
-        return unwritten(x);
-    }
-    bool ok =
-        fill_folder(x, fd, &e->ref, content) && (fchmod(fd, e->mode & 0777) == 0 || unwritten(x));
+    struct stat st = {0};
+    const uint32_t mode = e->mode & 0777;
+    bool ok = fstat(fd, &st) == 0 || unwritten(x);
+    const struct folder folder = {fd, st.st_mode & 07777};
+    bool closed = (folder.made & S_IRWXU) != S_IRWXU; /* to its maker: an odd umask */
+    ok = ok && (!closed || fchmod(fd, S_IRWXU) == 0 || unwritten(x))
+         && fill_folder(x, &folder, &e->ref, content)
+         && ((!closed && folder.made == mode) || fchmod(fd, mode) == 0 || unwritten(x));
     close(fd);
     return ok;
+}
+
+static uint32_t folder_mode(const struct tree_entry *e)
+{
+    return (e->mode & 0777) | S_IRWXU;
+}
+
+static bool make_folder(struct fetching *x, const struct folder *in, const char *name,
+                        const struct tree_entry *e, struct ref *content)
+{
+    int fd = -1;
+    if (mkdirat(in->fd, name, folder_mode(e)) == 0) {
+        fd = openat(in->fd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    }
+    return fd < 0 ? unwritten(x) : fill_and_close(x, fd, e, content);
 }
 
 /* What one and the same tree may hold many times over, without being any larger for it. */
@@ -460,28 +493,36 @@ static uint32_t first_place(const struct outputs *x, const struct ref *root)
 
 /* What a record says that a fingerprint sees of a folder must be so: else what others make of these bytes would pass for
  * what they make of others. */
-static bool make_root_folder(struct fetching *x, int root, const char *name,
+static bool make_root_folder(struct fetching *x, struct stage *stage, struct str temp,
                              const struct record_output *o)
 {
     const struct tree_entry e = {.ref = o->ref, .mode = o->mode};
     struct ref content;
-    return make_folder(x, root, name, &e, &content)
-           && (digest_eq(&content.digest, &o->content) || fail(x, FETCH_BAD));
+    int fd = stage_make_folder(stage, temp, folder_mode(&e));
+    return fd < 0 ? unwritten(x)
+                  : fill_and_close(x, fd, &e, &content)
+                        && (digest_eq(&content.digest, &o->content) || fail(x, FETCH_BAD));
 }
 
-/* One output under a name that does not exist yet, from the first place that is good. */
+static bool make_root_file(struct fetching *x, struct stage *stage, struct str temp,
+                           const struct record_output *o)
+{
+    const uint32_t mode = o->mode & 0777;
+    int fd = stage_make_file(stage, temp, mode);
+    return fd < 0 ? unwritten(x) : fill_file(x, fd, &o->ref, &mode);
+}
+
+/* One output under its temporary name, from the first place that is good. */
 static enum fetch_answer make_output(struct outputs *x, const struct record_output *o,
                                      struct str temp, int *error)
 {
     enum fetch_answer answer = FETCH_ABSENT;
-    const char *name = str_c(&x->arena, temp);
     for (uint32_t i = first_place(x, &o->ref);
          i < x->place_count && ref_eq(&x->places[i].place->root, &o->ref); i++) {
         struct fetching fetching;
         fetching_init(&fetching, x->f, x->places[i].place);
-        bool ok = o->ref.kind == REF_TREE
-                      ? make_root_folder(&fetching, x->stage.root, name, o)
-                      : make_file(&fetching, x->stage.root, name, &o->ref, o->mode);
+        bool ok = o->ref.kind == REF_TREE ? make_root_folder(&fetching, &x->stage, temp, o)
+                                          : make_root_file(&fetching, &x->stage, temp, o);
         *error = fetching.error;
         answer = fetching_end(&fetching);
         if (ok || answer == FETCH_UNWRITTEN) {

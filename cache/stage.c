@@ -39,19 +39,50 @@ bool stage_add(struct stage *s, struct str path, bool folder, struct str *temp)
         errno = EINVAL;
         return false;
     }
-    if (!file_make_parents(s->root, path, 0777)) {
-        return false;
-    }
     *temp = sibling(s, path, "");
-    if (!file_remove_tree(s->root, *temp)) {
-        return false;
-    }
     if (folder) {
         *VEC_PUSH(s->arena, &s->folders) = s->items.n;
     }
     *VEC_PUSH(s->arena, &s->items) =
         (struct stage_item){.path = path, .temp = *temp, .folder = folder};
     return true;
+}
+
+static int make_file(int root, const char *name, unsigned mode)
+{
+    return openat(root, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
+}
+
+static int make_folder(int root, const char *name, unsigned mode)
+{
+    return mkdirat(root, name, mode) == 0
+               ? openat(root, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC)
+               : -1;
+}
+
+/* Most often nothing is in the way and nothing is missing: that is found out by trying. */
+static int make(struct stage *s, struct str temp, unsigned mode,
+                int (*f)(int root, const char *name, unsigned mode))
+{
+    const char *name = str_c(s->arena, temp);
+    int fd = f(s->root, name, mode);
+    if (fd < 0 && errno == ENOENT) {
+        return file_make_parents(s->root, temp, 0777) ? f(s->root, name, mode) : -1;
+    }
+    if (fd < 0 && errno == EEXIST) {
+        return file_remove_tree(s->root, temp) ? f(s->root, name, mode) : -1;
+    }
+    return fd;
+}
+
+int stage_make_file(struct stage *s, struct str temp, unsigned mode)
+{
+    return make(s, temp, mode, make_file);
+}
+
+int stage_make_folder(struct stage *s, struct str temp, unsigned mode)
+{
+    return make(s, temp, mode, make_folder);
 }
 
 struct str stage_inside(const struct stage *s, struct str path)
@@ -127,6 +158,11 @@ static bool place_by_steps(struct stage *s, struct stage_item *item)
 static bool place_item(struct stage *s, struct stage_item *item)
 {
     file_kill_point();
+    item->placed = rename_in(s, item->temp, item->path, RENAME_NOREPLACE);
+    if (item->placed) {
+        return true;
+    }
+    /* Something stands there, or the file system knows no such flags. */
     item->swapped = rename_in(s, item->temp, item->path, RENAME_EXCHANGE);
     if (item->swapped) {
         return true;

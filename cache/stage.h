@@ -22,8 +22,12 @@ struct stage {
     int root;
 };
 void stage_init(struct stage *s, int root, struct arena *a);
-/* Makes the folders above path and gives a name beside it where nothing is (any more). false with errno. */
+/* Gives the name beside path under which it is to be made. false with errno: the path is none. */
 bool stage_add(struct stage *s, struct str path, bool folder, struct str *temp);
+/* Makes a temporary and opens it, to write or to make things in. Folders above it that are not there are made, what a
+ * killed build left under its name is removed. mode: as the umask allows it. -1 with errno. */
+int stage_make_file(struct stage *s, struct str temp, unsigned mode);
+int stage_make_folder(struct stage *s, struct str temp, unsigned mode);
 /* Where path lies if it is below a folder that was added: in its temporary. Else STR_NONE. */
 struct str stage_inside(const struct stage *s, struct str path);
 /* Whether a path below a temporary leads through no link there (its last name may not be one either). */

@@ -191,6 +191,8 @@ struct building {
     bool unrestored;     /* a restore found no result for a step */
     bool wrong;          /* a fan-out's graph has errors */
     uint32_t interrupts; /* how often the person asked */
+    bool no_logs;        /* of earlier builds … */
+    bool logs_asked;     /* … as was found when a step was first restored */
     bool jobs_noted;     /* BUILD_JOBS_NOTE says that jobs of this build may be running */
     int64_t started_ns;
     int64_t estimated_ns; /* monotonic: when listeners were last told what is left */
@@ -241,6 +243,7 @@ void execute_start(struct task *t); /* QUEUED → RUNNING, with task.grant taken
 /* It ended well, but its outputs are not what was declared. */
 void execute_outputs_failed(struct task *t);
 void execute_end_all(struct building *b);                           /* interrupt: pauses end too */
+#define EXECUTE_LOGS ".pawl/logs"
 struct str execute_log_path(struct arena *a, struct str step_name); /* workspace-relative */
 void execute_probe(struct building *b, uint32_t probe, uint32_t waiter);
 
@@ -280,7 +283,14 @@ void lease_finish(struct building *b); /* lets go of all, within a bound */
 
 /* settle.c */
 void settle_begin(struct task *t); /* the command ended well */
-void settle_restored(struct task *t, const struct record *r, int64_t restore_began_ns);
+/* What became of putting a result in place. */
+struct restored {
+    int64_t began_ns;
+    const struct file_sig *sigs; /* of its outputs, in their order */
+    struct str log;              /* none was kept: empty */
+};
+/* done NULL: it lay there already. */
+void settle_restored(struct task *t, const struct record *r, const struct restored *done);
 void settle_pending(struct building *b); /* what earlier builds did not get into the cache */
 void settle_look_again(struct task *t);
 void settle_flush(struct building *b); /* at the end: commit all */

@@ -23,7 +23,7 @@ struct str execute_log_path(struct arena *a, struct str step_name)
         name[i] = plain ? (char)c : '-';
     }
     name[n] = '\0';
-    return str_printf(a, ".pawl/logs/%s-%08x.log", name,
+    return str_printf(a, EXECUTE_LOGS "/%s-%08x.log", name,
                       (unsigned)(str_hash(step_name) & 0xffffffffu));
 }
 

@@ -425,7 +425,7 @@ void look_end_up_to_date(struct task *t, const struct record *r, bool from_cache
 {
     struct building *b = t->building;
     if (from_cache) { /* another name or workspace made it, and it lies here: keep that in mind */
-        settle_restored(t, r, 0);
+        settle_restored(t, r, NULL);
         return;
     }
     struct ending e = {.life = LIFE_DONE,

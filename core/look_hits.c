@@ -60,8 +60,9 @@ struct restoring {
     const struct cache_hit *hit;
     int root;
     bool ok;
-    int64_t began_ns;
+    struct restored done;
     struct str log_path;
+    bool may_have_log; /* an older one, that is */
     struct arena arena;
     struct diags notes;
 };
@@ -74,8 +75,9 @@ static void restore_log(struct restoring *r)
     if (ref->kind != REF_NONE
         && cache_read(r->cache, r->hit, ref, JOB_LOG_LIMIT + JOB_LOG_TAIL, &log, &r->notes)
         && file_make_parents(r->root, r->log_path, 0700)) {
-        (void)!file_write(r->root, r->log_path, buf_str(&log), 0600, false);
-    } else {
+        if (file_write(r->root, r->log_path, buf_str(&log), 0600, false))
+            r->done.log = r->log_path;
+    } else if (r->may_have_log) {
         (void)!file_remove(r->root, r->log_path);
     }
     buf_free(&log);
@@ -84,10 +86,16 @@ static void restore_log(struct restoring *r)
 static void restoring_run(struct work *work)
 {
     struct restoring *r = (struct restoring *)work;
-    r->began_ns = time_now_ns();
+    const struct record *record = &r->hit->record;
+    r->done.began_ns = time_now_ns();
     r->ok = cache_restore(r->cache, r->hit, r->root, &r->notes);
-    if (r->ok)
-        restore_log(r);
+    if (!r->ok)
+        return;
+    restore_log(r);
+    struct file_sig *sigs = ARENA_ARRAY(&r->arena, struct file_sig, record->output_count);
+    for (uint32_t i = 0; i < record->output_count; i++)
+        sigs[i] = file_stat(r->root, record->outputs[i].path, true);
+    r->done.sigs = sigs;
 }
 
 static void restoring_done(struct work *work)
@@ -95,16 +103,14 @@ static void restoring_done(struct work *work)
     struct restoring *r = (struct restoring *)work;
     struct task *t = r->task;
     bool ok = r->ok;
-    int64_t began_ns = r->began_ns;
-    const struct record *record = &r->hit->record;
     build_tell_notes(r->building, &r->notes);
+    t->awaited = 0;
+    if (ok)
+        settle_restored(t, &r->hit->record, &r->done);
     arena_free(&r->arena);
     mem_free(r);
-    t->awaited = 0;
-    if (ok) {
-        settle_restored(t, record, began_ns);
+    if (ok)
         return;
-    }
     if (t->from_remote)
         t->far_next++;
     else
@@ -127,6 +133,17 @@ static bool is_quick(const struct record *r)
     return bytes < QUICK_BYTES;
 }
 
+/* Whether there may be logs of earlier builds: each step writes and removes only its own. */
+static bool may_have_logs(struct building *b)
+{
+    if (!b->logs_asked) {
+        struct file_sig sig = file_stat(b->root, STR(EXECUTE_LOGS), true);
+        b->no_logs = !file_sig_exists(&sig) && !sig.error;
+        b->logs_asked = true;
+    }
+    return !b->no_logs;
+}
+
 static enum looked restore(struct task *t, const struct cache *cache, const struct cache_hit *hit)
 {
     struct building *b = t->building;
@@ -140,6 +157,7 @@ static enum looked restore(struct task *t, const struct cache *cache, const stru
     r->hit = hit;
     r->root = b->root;
     r->log_path = execute_log_path(&r->arena, graph_text(b->graph, s->name));
+    r->may_have_log = may_have_logs(b);
     diags_init(&r->notes, &r->arena);
     for (uint32_t i = 0; i < s->outputs.n; i++)
         build_forget_output(b, b->graph->outputs[s->outputs.first + i].file);

@@ -596,17 +596,17 @@ static void finish(struct task *t)
 
 /* ---- a result that was not made now ---- */
 
-void settle_restored(struct task *t, const struct record *r, int64_t restore_began_ns)
+void settle_restored(struct task *t, const struct record *r, const struct restored *done)
 {
     struct building *b = t->building;
-    struct str name = graph_text(b->graph, graph_step(b->graph, t->step)->name),
-               log = log_of(t, name);
-    for (uint32_t i = 0; i < r->output_count && restore_began_ns; i++) {
+    struct str name = graph_text(b->graph, graph_step(b->graph, t->step)->name);
+    struct str log = done ? str_copy(&t->arena, done->log) : log_of(t, name);
+    for (uint32_t i = 0; i < r->output_count && done; i++) {
         const struct record_output *o = &r->outputs[i];
         struct object_seen seen = {.ref = o->ref, .content = o->content, .mode = o->mode};
-        struct file_sig sig = file_stat(b->root, o->path, true);
         /* Its signature may yet be shared by a change within the clock's grain: hashed once more next time. */
-        observe_put(b->observe, observe_add(b->observe, o->path), &seen, &sig, restore_began_ns);
+        observe_put(b->observe, observe_add(b->observe, o->path), &seen, &done->sigs[i],
+                    done->began_ns);
     }
     if (t->from_remote)
         remote_note_use(t, r);
@@ -621,9 +621,9 @@ void settle_restored(struct task *t, const struct record *r, int64_t restore_beg
         state_put_step(b->state, name, &x);
     }
     struct ending e = {.life = LIFE_DONE,
-                       .result = restore_began_ns ? EVENT_RESTORED : EVENT_UP_TO_DATE,
-                       .reason = restore_began_ns ? t->reason : STR(""),
-                       .duration_ns = restore_began_ns ? time_now_ns() - restore_began_ns : 0,
+                       .result = done ? EVENT_RESTORED : EVENT_UP_TO_DATE,
+                       .reason = done ? t->reason : STR(""),
+                       .duration_ns = done ? time_now_ns() - done->began_ns : 0,
                        .saved_ns = r->duration_ms * 1000000,
                        .log_path = log,
                        .from_remote = t->from_remote,

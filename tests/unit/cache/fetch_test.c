@@ -87,6 +87,47 @@ static void fetch_small_files_come_back(void **state)
     end(&t);
 }
 
+static void expect_mode(struct sandbox *s, const char *path, unsigned mode)
+{
+    struct file_sig sig = file_stat(s->root, str_from(path), false);
+    assert_int_equal(sig.mode & 07777, mode);
+}
+
+static void fetch_umask_changes_no_permissions(void **state)
+{
+    static const mode_t masks[] = {077, 000, 027, 0777};
+    struct sandbox *s = *state;
+    struct trip t = begin(s);
+    sandbox_write(s, "open", "o", 1, 0666);
+    sandbox_write(s, "closed", "c", 1, 0400);
+    sandbox_write(s, "d/odd", "odd", 3, 0604);
+    sandbox_write(s, "d/wide/run", "run", 3, 0777);
+    sandbox_write(s, "d/narrow/read", "read", 4, 0444);
+    assert_int_equal(fchmodat(s->root, "d", 0750, 0), 0);
+    assert_int_equal(fchmodat(s->root, "d/wide", 0777, 0), 0);
+    assert_int_equal(fchmodat(s->root, "d/narrow", 0511, 0), 0);
+    keep(&t, "open");
+    keep(&t, "closed");
+    keep(&t, "d");
+    seal(&t);
+    for (size_t i = 0; i < sizeof masks / sizeof *masks; i++) {
+        empty_workspace(s);
+        mode_t before = umask(masks[i]);
+        bool ok = restore(&t);
+        umask(before);
+        assert_true(ok);
+        expect_mode(s, "open", 0666);
+        expect_mode(s, "closed", 0400);
+        expect_mode(s, "d", 0750);
+        expect_mode(s, "d/odd", 0604);
+        expect_mode(s, "d/wide", 0777);
+        expect_mode(s, "d/wide/run", 0777);
+        expect_mode(s, "d/narrow", 0511);
+        expect_mode(s, "d/narrow/read", 0444);
+    }
+    end(&t);
+}
+
 static void fetch_large_file_comes_back(void **state)
 {
     struct sandbox *s = *state;
@@ -567,6 +608,7 @@ int main(void)
 #define TEST(f) cmocka_unit_test_setup_teardown(f, sandbox_begin, sandbox_end)
     const struct CMUnitTest tests[] = {
         TEST(fetch_small_files_come_back),
+        TEST(fetch_umask_changes_no_permissions),
         TEST(fetch_large_file_comes_back),
         TEST(fetch_large_file_that_does_not_compress_is_kept_plain),
         TEST(fetch_folder_comes_back),
