@@ -139,6 +139,18 @@ static enum depot_answer s3_depot_get(struct depot *base, struct str key, struct
     return answer_of(d, &r, TROUBLE_READ, reply);
 }
 
+/* The place of what is to be changed; false: it may not be. */
+static bool begin_change(struct depot_s3 *d, struct str key, char room[PREFIX_LIMIT + KEY_LIMIT],
+                         struct str *name, struct depot_reply *reply)
+{
+    *reply = (struct depot_reply){0};
+    if (!key_name(d, key, room, name) || !d->writable) {
+        (void)fail(reply, DEPOT_REFUSED, d->writable ? EINVAL : EROFS);
+        return false;
+    }
+    return true;
+}
+
 static enum depot_answer s3_depot_put(struct depot *base, struct str key,
                                       const struct depot_source *source, bool if_absent,
                                       struct depot_reply *reply)
@@ -147,9 +159,8 @@ static enum depot_answer s3_depot_put(struct depot *base, struct str key,
     char room[PREFIX_LIMIT + KEY_LIMIT];
     struct str name;
     struct s3_reply r;
-    *reply = (struct depot_reply){0};
-    if (!key_name(d, key, room, &name) || !d->writable) {
-        return fail(reply, DEPOT_REFUSED, d->writable ? EINVAL : EROFS);
+    if (!begin_change(d, key, room, &name, reply)) {
+        return DEPOT_REFUSED;
     }
     (void)s3_put(d->s3, name, source, if_absent, &r);
     enum depot_answer answer = answer_of(d, &r, TROUBLE_WRITE, reply);
@@ -167,9 +178,8 @@ static enum depot_answer s3_depot_drop(struct depot *base, struct str key,
     char room[PREFIX_LIMIT + KEY_LIMIT];
     struct str name;
     struct s3_reply r;
-    *reply = (struct depot_reply){0};
-    if (!key_name(d, key, room, &name) || !d->writable) {
-        return fail(reply, DEPOT_REFUSED, d->writable ? EINVAL : EROFS);
+    if (!begin_change(d, key, room, &name, reply)) {
+        return DEPOT_REFUSED;
     }
     (void)s3_delete(d->s3, name, &r);
     return answer_of(d, &r, TROUBLE_WRITE, reply);

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { ATTEMPTS = 3, SEEN_KEY = 33 };
+enum { ATTEMPTS = 3 };
 #define SEGMENT_WORTH (UINT64_C(3) * GROUP_BYTES)
 #define RESUME_MS (MANIFEST_OWN_MS - MANIFEST_HOUR_MS)
 #define LEARN_BYTES (UINT64_C(1) << 20) /* of what is smaller no older version is looked for */
@@ -75,11 +75,9 @@ struct copying {
 
 static bool is_first_mention(struct copying *c, const struct ref *ref)
 {
-    char key[SEEN_KEY];
+    char key[REF_KEY];
     bool is_new;
-    key[0] = (char)ref->kind;
-    memcpy(key + 1, ref->digest.b, sizeof ref->digest.b);
-    table_add(&c->seen, (struct str){key, sizeof key}, &is_new);
+    table_add(&c->seen, ref_key(ref->kind, &ref->digest, key), &is_new);
     return is_new;
 }
 
@@ -411,17 +409,10 @@ static bool any_is_mistimed(const struct view *v)
 /* Whether the row is there under that name; NULL: under any or none. */
 static bool has_row(const struct view *v, struct str row, const uint8_t *key, struct arena *a)
 {
-    const uint8_t *bytes;
-    int64_t success;
-    struct digest fingerprint;
     struct view_found *rows;
-    if (!segment_row_peek(row, &bytes, &success)) {
-        return false;
-    }
-    memcpy(fingerprint.b, bytes, sizeof fingerprint.b);
-    uint32_t count = view_find_all(v, &fingerprint, a, &rows);
+    uint32_t count = view_find_row(v, row, a, &rows);
     for (uint32_t i = 0; i < count; i++) {
-        if (str_eq(rows[i].row, row) && (!key || memcmp(rows[i].block->key, key, BLOCK_KEY) == 0)) {
+        if (!key || memcmp(rows[i].block->key, key, BLOCK_KEY) == 0) {
             return !any_is_mistimed(v) || is_in_timely_segment(v, &rows[i]);
         }
     }

@@ -22,17 +22,10 @@ struct vouching {
 static bool is_vouched(const struct view *v, const struct sign_private *key, struct str row,
                        struct arena *a)
 {
-    struct digest fingerprint;
-    const uint8_t *bytes;
-    int64_t success;
     struct view_found *rows;
-    if (!segment_row_peek(row, &bytes, &success)) {
-        return false;
-    }
-    memcpy(fingerprint.b, bytes, sizeof fingerprint.b);
-    uint32_t count = view_find_all(v, &fingerprint, a, &rows);
+    uint32_t count = view_find_row(v, row, a, &rows);
     for (uint32_t i = 0; i < count; i++) {
-        if (str_eq(rows[i].row, row) && segment_block_check(rows[i].block->bytes, &key->public)) {
+        if (segment_block_check(rows[i].block->bytes, &key->public)) {
             return true;
         }
     }

@@ -19,6 +19,16 @@ static const uint8_t public_head[] = {0x30, 0x2a, 0x30, 0x05, 0x06, 0x03,
 static const uint8_t private_head[] = {0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06,
                                        0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20};
 
+struct pem {
+    const char *begin, *end;
+    const uint8_t *head; /* before the 32 bytes */
+    size_t head_bytes;
+};
+static const struct pem public_pem = {"-----BEGIN PUBLIC KEY-----", "-----END PUBLIC KEY-----",
+                                      public_head, sizeof public_head};
+static const struct pem private_pem = {"-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----",
+                                       private_head, sizeof private_head};
+
 static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 
 static struct str absolute(struct arena *a, const char *variable, struct str below)
@@ -70,23 +80,23 @@ static bool decode(struct str text, uint8_t out[DER_LIMIT], size_t *n)
     return held == 0;
 }
 
-/* The 32 bytes behind head, in the only block of this label. */
-static bool read_pem(struct str text, struct str begin, struct str end, struct str head,
-                     uint8_t out[SIGN_KEY])
+/* The 32 bytes behind the head, in the only block of this label. */
+static bool read_pem(struct str text, const struct pem *pem, uint8_t out[SIGN_KEY])
 {
+    struct str begin = str_from(pem->begin);
     ptrdiff_t from = str_find(text, begin);
     if (from < 0 || str_has(text, '\0')) {
         return false;
     }
     struct str rest = str_tail(text, (size_t)from + begin.n);
-    ptrdiff_t to = str_find(rest, end);
+    ptrdiff_t to = str_find(rest, str_from(pem->end));
     uint8_t der[DER_LIMIT];
     size_t n = 0;
     bool ok = to >= 0 && str_find(str_tail(rest, (size_t)to), begin) < 0
-              && decode(str_sub(rest, 0, (size_t)to), der, &n) && n == head.n + SIGN_KEY
-              && memcmp(der, head.s, head.n) == 0;
+              && decode(str_sub(rest, 0, (size_t)to), der, &n) && n == pem->head_bytes + SIGN_KEY
+              && memcmp(der, pem->head, pem->head_bytes) == 0;
     if (ok) {
-        memcpy(out, der + head.n, SIGN_KEY);
+        memcpy(out, der + pem->head_bytes, SIGN_KEY);
     }
     sign_wipe(der, sizeof der);
     return ok;
@@ -95,9 +105,7 @@ static bool read_pem(struct str text, struct str begin, struct str end, struct s
 bool key_read_public(struct str text, struct sign_public *out)
 {
     uint8_t key[SIGN_KEY];
-    struct str head = {(const char *)public_head, sizeof public_head};
-    if (!read_pem(text, STR("-----BEGIN PUBLIC KEY-----"), STR("-----END PUBLIC KEY-----"), head,
-                  key)) {
+    if (!read_pem(text, &public_pem, key)) {
         return false;
     }
     sign_public_from(key, out);
@@ -107,10 +115,7 @@ bool key_read_public(struct str text, struct sign_public *out)
 bool key_read_private(struct str text, struct sign_private *out)
 {
     uint8_t seed[SIGN_KEY];
-    struct str head = {(const char *)private_head, sizeof private_head};
-    bool ok = read_pem(text, STR("-----BEGIN PRIVATE KEY-----"), STR("-----END PRIVATE KEY-----"),
-                       head, seed)
-              && sign_private_from(seed, out);
+    bool ok = read_pem(text, &private_pem, seed) && sign_private_from(seed, out);
     sign_wipe(seed, sizeof seed);
     return ok;
 }
@@ -129,25 +134,27 @@ static void put_base64(struct buf *b, const uint8_t *bytes, size_t n)
     buf_put_char(b, '\n');
 }
 
+static void put_pem(struct buf *b, const struct pem *pem, const uint8_t key[SIGN_KEY])
+{
+    uint8_t der[DER_LIMIT];
+    memcpy(der, pem->head, pem->head_bytes);
+    memcpy(der + pem->head_bytes, key, SIGN_KEY);
+    buf_put_str(b, str_from(pem->begin));
+    buf_put_char(b, '\n');
+    put_base64(b, der, pem->head_bytes + SIGN_KEY);
+    buf_put_str(b, str_from(pem->end));
+    buf_put_char(b, '\n');
+    sign_wipe(der, sizeof der);
+}
+
 void key_put_public(struct buf *b, const struct sign_public *k)
 {
-    uint8_t der[sizeof public_head + SIGN_KEY];
-    memcpy(der, public_head, sizeof public_head);
-    memcpy(der + sizeof public_head, k->key, SIGN_KEY);
-    buf_put_str(b, STR("-----BEGIN PUBLIC KEY-----\n"));
-    put_base64(b, der, sizeof der);
-    buf_put_str(b, STR("-----END PUBLIC KEY-----\n"));
+    put_pem(b, &public_pem, k->key);
 }
 
 void key_put_private(struct buf *b, const struct sign_private *k)
 {
-    uint8_t der[sizeof private_head + SIGN_KEY];
-    memcpy(der, private_head, sizeof private_head);
-    memcpy(der + sizeof private_head, k->seed, SIGN_KEY);
-    buf_put_str(b, STR("-----BEGIN PRIVATE KEY-----\n"));
-    put_base64(b, der, sizeof der);
-    buf_put_str(b, STR("-----END PRIVATE KEY-----\n"));
-    sign_wipe(der, sizeof der);
+    put_pem(b, &private_pem, k->seed);
 }
 
 void key_put_id(struct buf *b, const uint8_t id[SIGN_ID])

@@ -21,19 +21,12 @@ void object_set_init(struct object_set *set, struct arena *a)
     table_init(&set->names, a);
 }
 
-static struct str set_key(char out[33], uint8_t kind, const struct digest *digest)
-{
-    out[0] = (char)kind;
-    memcpy(out + 1, digest->b, sizeof digest->b);
-    return (struct str){out, 33};
-}
-
 void object_set_add(struct object_set *set, uint8_t kind, const struct digest *digest,
                     struct str bytes)
 {
-    char key[33];
+    char key[REF_KEY];
     bool is_new;
-    table_add(&set->names, set_key(key, kind, digest), &is_new);
+    table_add(&set->names, ref_key(kind, digest, key), &is_new);
     if (is_new) {
         *VEC_PUSH(set->arena, &set->bytes) = str_copy(set->arena, bytes);
     }
@@ -42,8 +35,8 @@ void object_set_add(struct object_set *set, uint8_t kind, const struct digest *d
 bool object_set_find(const struct object_set *set, uint8_t kind, const struct digest *digest,
                      struct str *bytes)
 {
-    char key[33];
-    uint32_t i = table_find(&set->names, set_key(key, kind, digest));
+    char key[REF_KEY];
+    uint32_t i = table_find(&set->names, ref_key(kind, digest, key));
     if (i == TABLE_NONE) {
         return false;
     }

@@ -5,22 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROOT_KEY = 41 };
 #define DAY_MS INT64_C(86400000)
-
-static struct str root_key(const struct ref *root, char out[ROOT_KEY])
-{
-    out[0] = (char)root->kind;
-    memcpy(out + 1, &root->size, 8);
-    memcpy(out + 9, root->digest.b, 32);
-    return (struct str){out, ROOT_KEY};
-}
 
 static void add_root(struct needed *n, const struct ref *root)
 {
-    char key[ROOT_KEY];
+    char key[REF_KEY_SIZED];
     bool is_new;
-    uint32_t number = table_add(&n->keys, root_key(root, key), &is_new);
+    uint32_t number = table_add(&n->keys, ref_key_sized(root, key), &is_new);
     if (is_new) {
         VEC_PUSH(&n->arena, &n->roots)->root = *root;
     }
@@ -99,8 +90,8 @@ void needed_free(struct needed *n)
 
 uint32_t needed_find(const struct needed *n, const struct ref *root)
 {
-    char key[ROOT_KEY];
-    uint32_t number = table_find(&n->keys, root_key(root, key));
+    char key[REF_KEY_SIZED];
+    uint32_t number = table_find(&n->keys, ref_key_sized(root, key));
     return number != TABLE_NONE && n->roots.at[number].records > 0 ? number : TABLE_NONE;
 }
 

@@ -13,6 +13,20 @@ bool ref_eq(const struct ref *x, const struct ref *y)
     return x->kind == y->kind && x->size == y->size && digest_eq(&x->digest, &y->digest);
 }
 
+struct str ref_key(uint8_t kind, const struct digest *digest, char out[REF_KEY])
+{
+    out[0] = (char)kind;
+    memcpy(out + 1, digest->b, sizeof digest->b);
+    return (struct str){out, REF_KEY};
+}
+
+struct str ref_key_sized(const struct ref *ref, char out[REF_KEY_SIZED])
+{
+    (void)ref_key(ref->kind, &ref->digest, out);
+    memcpy(out + REF_KEY, &ref->size, sizeof ref->size);
+    return (struct str){out, REF_KEY_SIZED};
+}
+
 /* ---- paths ---- */
 
 static bool name_is_plain(struct str name)

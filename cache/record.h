@@ -16,6 +16,10 @@ struct ref {
     struct digest digest;
 };
 bool ref_eq(const struct ref *x, const struct ref *y);
+/* For a table: kind and digest; with the size, too. */
+enum { REF_KEY = 33, REF_KEY_SIZED = 41 };
+struct str ref_key(uint8_t kind, const struct digest *digest, char out[REF_KEY]);
+struct str ref_key_sized(const struct ref *ref, char out[REF_KEY_SIZED]);
 
 struct record_output {
     struct str path; /* workspace-relative, normal */

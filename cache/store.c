@@ -17,7 +17,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { SAMPLES = 4, SAMPLE_BYTES = 64 << 10, SET_KEY = 33, WRITE_BEHIND = 8 << 20 };
+enum { SAMPLES = 4, SAMPLE_BYTES = 64 << 10, WRITE_BEHIND = 8 << 20 };
 
 /* One path on its way into packs. */
 struct storing {
@@ -89,11 +89,9 @@ static void pass_as_warnings(const struct diags *from, struct diags *to)
 
 static bool is_first_mention(struct storing *x, const struct ref *ref)
 {
-    char key[SET_KEY];
+    char key[REF_KEY];
     bool is_new;
-    key[0] = (char)ref->kind;
-    memcpy(key + 1, ref->digest.b, sizeof ref->digest.b);
-    table_add(&x->seen, (struct str){key, sizeof key}, &is_new);
+    table_add(&x->seen, ref_key(ref->kind, &ref->digest, key), &is_new);
     return is_new;
 }
 

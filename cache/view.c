@@ -175,11 +175,8 @@ static bool has_root(const struct probe *p, uint32_t number)
 
 static uint64_t hash_root(const struct ref *root)
 {
-    char bytes[1 + 8 + 32];
-    bytes[0] = (char)root->kind;
-    memcpy(bytes + 1, &root->size, 8);
-    memcpy(bytes + 9, root->digest.b, 32);
-    return table_hash((struct str){bytes, sizeof bytes});
+    char key[REF_KEY_SIZED];
+    return table_hash(ref_key_sized(root, key));
 }
 
 static struct probe probe_root(const struct view *v, const struct ref *root)
@@ -456,6 +453,29 @@ uint32_t view_find_rows(const struct view *v, const struct digest *fingerprint, 
     }
     *out = rows;
     return count;
+}
+
+uint32_t view_find_row(const struct view *v, struct str row, struct arena *a,
+                       struct view_found **out)
+{
+    const uint8_t *bytes;
+    int64_t success;
+    struct digest fingerprint;
+    if (!segment_row_peek(row, &bytes, &success)) {
+        return 0;
+    }
+    memcpy(fingerprint.b, bytes, sizeof fingerprint.b);
+    uint32_t all = view_find_all(v, &fingerprint, a, out);
+    uint32_t first = 0;
+    while (first < all && !str_eq((*out)[first].row, row)) {
+        first++;
+    }
+    uint32_t behind = first;
+    while (behind < all && str_eq((*out)[behind].row, row)) {
+        behind++;
+    }
+    *out += first;
+    return behind - first;
 }
 
 bool view_place_is_condemned(const struct view *v, const struct pack_place *p)

@@ -81,6 +81,9 @@ struct view_found {
 };
 uint32_t view_find_all(const struct view *v, const struct digest *fingerprint, struct arena *a,
                        struct view_found **out);
+/* Those of them that are this row. */
+uint32_t view_find_row(const struct view *v, struct str row, struct arena *a,
+                       struct view_found **out);
 struct view_found view_row_number(const struct view *v, uint32_t i);
 /* Places of a root, those without condemned packs first; of more than most, the newest. Who only reads needs few; who
  * collects must see all. */
