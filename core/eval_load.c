@@ -5,6 +5,23 @@
 #include "core/eval_parts.h"
 #include "parser/parse.h"
 
+bool library_read(struct eval *e, const struct library_want *w, struct str *text, uint32_t *source)
+{
+    int64_t now = time_now_ns();
+    struct file_sig sig = file_stat(e->o->root, w->path, true);
+    if (!file_sig_exists(&sig)) {
+        diag_error(e->d, "cannot-read", w->at, "there is no file '%.*s'", STR_ARG(w->path));
+        return false;
+    }
+    if (!file_read(e->d->arena, e->o->root, w->path, w->limit, text, e->d)) {
+        e->d->all.at[e->d->all.n - 1].span = w->at;
+        return false;
+    }
+    origins_add_file(e->origins, w->path, &sig, now, *text);
+    *source = diags_add_source(e->d, str_copy(e->d->arena, w->path), *text);
+    return true;
+}
+
 /* The tree of a file; NULL with a diagnostic. at: who asks for it. */
 static const struct ast_file *library_file(struct eval *e, struct str path, struct span at)
 {
@@ -14,19 +31,11 @@ static const struct ast_file *library_file(struct eval *e, struct str path, stru
         return e->library->files.at[i].file;
     }
     VEC_PUSH(e->library->paths.arena, &e->library->files);
-    int64_t now = time_now_ns();
-    struct file_sig sig = file_stat(e->o->root, path, true);
     struct str text;
-    if (!file_sig_exists(&sig)) {
-        diag_error(e->d, "cannot-read", at, "there is no file '%.*s'", STR_ARG(path));
+    uint32_t source;
+    if (!library_read(e, &(struct library_want){path, at, AST_TEXT_LIMIT}, &text, &source)) {
         return NULL;
     }
-    if (!file_read(e->d->arena, e->o->root, path, AST_TEXT_LIMIT, &text, e->d)) {
-        e->d->all.at[e->d->all.n - 1].span = at;
-        return NULL;
-    }
-    origins_add_file(e->origins, path, &sig, now, text);
-    uint32_t source = diags_add_source(e->d, str_copy(e->d->arena, path), text);
     uint32_t errors = e->d->errors;
     const struct ast_file *file = parse_file_mended(e->library->paths.arena, source, e->d);
     e->library->mended |= file && e->d->errors != errors;

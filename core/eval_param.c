@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /* Values at the top of a file: parameters with what replaces them, lets, parameter files. Each is evaluated
  * when it is first asked for, and once. */
-#include "core/base/file.h"
 #include "core/eval_parts.h"
 #include "parser/parse.h"
 #include "parser/yaml.h"
@@ -263,19 +262,11 @@ static const struct json *library_tree(struct eval *e, struct str path, struct s
         return l->tree_values.at[i];
     }
     *VEC_PUSH(l->trees.arena, &l->tree_values) = NULL;
-    int64_t now = time_now_ns();
-    struct file_sig sig = file_stat(e->o->root, path, true);
     struct str text;
-    if (!file_sig_exists(&sig)) {
-        diag_error(e->d, "cannot-read", at, "there is no file '%.*s'", STR_ARG(path));
+    uint32_t source;
+    if (!library_read(e, &(struct library_want){path, at, JSON_TEXT_LIMIT}, &text, &source)) {
         return NULL;
     }
-    if (!file_read(e->d->arena, e->o->root, path, JSON_TEXT_LIMIT, &text, e->d)) {
-        e->d->all.at[e->d->all.n - 1].span = at;
-        return NULL;
-    }
-    origins_add_file(e->origins, path, &sig, now, text);
-    uint32_t source = diags_add_source(e->d, str_copy(e->d->arena, path), text);
     struct arena *a = l->trees.arena;
     const struct json *tree = str_ends(path, STR(".json")) ? json_parse(a, text, source, e->d)
                                                            : yaml_parse(a, text, source, e->d);

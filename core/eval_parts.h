@@ -7,6 +7,13 @@
 
 /* eval_load.c: reads files, gathers what they define. */
 bool load_all(struct eval *e);
+struct library_want {
+    struct str path;
+    struct span at; /* who asks for it */
+    size_t limit;
+};
+/* A file that the graph comes from, remembered as one of its origins, and as a source of diagnostics. */
+bool library_read(struct eval *e, const struct library_want *w, struct str *text, uint32_t *source);
 
 /* eval_param.c: values of the top of a file. */
 bool param_check_options(struct eval *e);
