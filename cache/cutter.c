@@ -85,16 +85,34 @@ static void hash_batch(struct cutter *c, struct batch *b)
     }
 }
 
-/* The batch's chunks, hashed, go to the list; it is free then. */
-static void take_batch(struct cutter *c, struct batch *b)
+/* The batch's chunks, hashed, go to the list, and to whom they are for; it is free then. */
+static bool take_batch(struct cutter *c, struct batch *b)
 {
+    const struct cutter_taker *taker = c->from->taker;
+    bool ok = true;
     while (b->pending) {
         workers_wait(c->workers);
     }
-    for (uint32_t i = 0; i < b->count; i++) {
-        list_add(&c->list, b->chunks[i].n, &b->chunks[i].digest);
+    for (uint32_t i = 0; i < b->count && ok; i++) {
+        const struct chunk_at *chunk = &b->chunks[i];
+        struct ref ref = {REF_BLOB, chunk->n, chunk->digest};
+        list_add(&c->list, chunk->n, &chunk->digest);
+        ok = !taker
+             || taker->take(taker->context, &ref,
+                            (struct str){(const char *)b->bytes + chunk->at, chunk->n});
     }
     b->count = 0;
+    return ok;
+}
+
+/* No job may be out when the batches go. */
+static void wait_for_both(struct cutter *c)
+{
+    for (int i = 0; i < 2; i++) {
+        while (c->batches[i]->pending) {
+            workers_wait(c->workers);
+        }
+    }
 }
 
 /* Fills bytes up to n, or to the file's end. */
@@ -142,19 +160,18 @@ static bool cut_all(struct cutter *c)
     bool ok = true;
     for (uint32_t i = 0; ok && !c->end; i++) {
         struct batch *b = c->batches[i % 2], *other = c->batches[(i + 1) % 2];
-        take_batch(c, b);
-        ok = fill_batch(c, b, other, other_n);
+        ok = take_batch(c, b) && fill_batch(c, b, other, other_n);
         other_n = c->room;
         if (ok) {
             hash_batch(c, b);
         }
-        int error = errno;
-        if (c->end || !ok) {
-            take_batch(c, other);
-            take_batch(c, b);
+        if (ok && c->end) {
+            ok = take_batch(c, other) && take_batch(c, b);
         }
-        errno = error;
     }
+    int error = errno;
+    wait_for_both(c);
+    errno = error;
     return ok;
 }
 

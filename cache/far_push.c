@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Pushing: frames of the local cache are gathered into packs of the far one as they lie; only plain files are cut and
  * packed anew. A segment follows its packs, under the publish rule. Nothing is pushed twice, as far as is known. */
+#include "cache/cutter.h"
 #include "cache/far_inside.h"
 #include "cache/fetch.h"
 #include "cache/older.h"
 #include "cache/place.h"
-#include "cache/scan.h"
 #include "core/base/file.h"
 
 #include <errno.h>
@@ -112,7 +112,6 @@ static bool take_object(void *context, const struct ref *ref, const struct pack_
     return added(c, ref, &at, pack_add_stored(&c->x->store.writer, ref, item, &at, c->notes));
 }
 
-/* What the scan has hashed a moment ago, of a file that nobody changes; readers will see if somebody did. */
 static bool take_raw(struct copying *c, const struct ref *ref, struct str raw)
 {
     struct pack_run at;
@@ -153,21 +152,37 @@ static bool take_list(struct copying *c, const struct ref *ref, uint64_t offset)
     return ok;
 }
 
+/* Packs go up while the rest is being cut. */
+static bool take_cut(void *context, const struct ref *ref, struct str bytes)
+{
+    struct copying *c = context;
+    struct pack_run at;
+    struct far_pusher *x = c->x;
+    if (known_find(&x->store.known, ref, &at)) {
+        return true;
+    }
+    c->failed = !pack_add(&x->store.writer, ref, bytes, &at, c->notes);
+    if (!c->failed) {
+        known_add(&x->store.known, ref, &at);
+    }
+    return !c->failed;
+}
+
+/* Its chunks first; then its lists, which say in what order they are named. */
 static bool take_plain(void *context, const struct ref *ref, const struct pack_run *run)
 {
     struct copying *c = context;
     char key[PACK_KEY];
-    struct object_seen seen;
-    struct diags unheard;
-    diags_init(&unheard, &c->arena);
+    struct ref found = {0};
+    const struct cutter_taker taker = {take_cut, c};
     pack_key(&run->pack, true, key);
     c->fd = openat(c->x->near->folder, key, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
     if (c->fd < 0) {
         return false;
     }
     object_set_init(&c->set, &c->arena);
-    bool ok = object_scan_fd(c->fd, str_from(key), &c->set, &seen, &unheard)
-              && ref_eq(&seen.ref, ref) && take_list(c, ref, 0);
+    const struct cutter_source from = {.fd = c->fd, .size = ref->size, .taker = &taker};
+    bool ok = cutter_run(&from, &c->set, &found) && ref_eq(&found, ref) && take_list(c, ref, 0);
     close(c->fd);
     return ok;
 }

@@ -90,7 +90,7 @@ bool object_hash_fd(int fd, const struct depot_sink *tee, struct ref *out)
     if (fstat(fd, &st) != 0) {
         return false;
     }
-    struct cutter_source from = {fd, (uint64_t)st.st_size, tee};
+    struct cutter_source from = {.fd = fd, .size = (uint64_t)st.st_size, .tee = tee};
     return cutter_run(&from, NULL, out) && out->size;
 }
 
@@ -120,7 +120,7 @@ static bool hash_open_file(struct scan *s, int fd, struct stat *st, struct ref *
     uint64_t size = (uint64_t)st->st_size;
     if (size >= LIST_FILE_MIN) {
         struct depot_sink tee = {.take = go_on, .context = s};
-        struct cutter_source from = {fd, size, &tee};
+        struct cutter_source from = {.fd = fd, .size = size, .tee = &tee};
         if (!cutter_run(&from, s->keep, out)) {
             return say_unreadable(s);
         }

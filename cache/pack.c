@@ -191,11 +191,9 @@ static void put_end(struct pack_writer *w)
     buf_free(&raw);
 }
 
-bool pack_seal(struct pack_writer *w, struct diags *notes)
+/* Puts it. The room that it took stays for the next one. */
+static bool put_pack(struct pack_writer *w, struct diags *notes)
 {
-    if (!w->body.n) {
-        return true;
-    }
     put_end(w);
     char key[PACK_KEY];
     struct str part = buf_str(&w->body);
@@ -206,14 +204,23 @@ bool pack_seal(struct pack_writer *w, struct diags *notes)
     if (answer == DEPOT_DONE) {
         pack_note_put(w, &w->id, w->body.n);
     }
-    pack_abandon(w);
+    buf_clear(&w->body);
+    buf_clear(&w->footer);
+    w->count = 0;
     return answer == DEPOT_DONE || say_unwritten(notes, answer, reply.error);
+}
+
+bool pack_seal(struct pack_writer *w, struct diags *notes)
+{
+    bool ok = !w->body.n || put_pack(w, notes);
+    pack_abandon(w);
+    return ok;
 }
 
 bool pack_add_stored(struct pack_writer *w, const struct ref *ref, const struct pack_item *item,
                      struct pack_run *at, struct diags *notes)
 {
-    if (w->body.n && !fits(w, item->stored.n) && !pack_seal(w, notes)) {
+    if (w->body.n && !fits(w, item->stored.n) && !put_pack(w, notes)) {
         return false;
     }
     if (!w->body.n) {
@@ -238,7 +245,7 @@ bool pack_add_stored(struct pack_writer *w, const struct ref *ref, const struct 
     assert(!w->body.full && !w->footer.full);
     w->count++;
     *at = (struct pack_run){w->id, offset, w->body.n - offset, 1};
-    return w->body.n < w->target || pack_seal(w, notes);
+    return w->body.n < w->target || put_pack(w, notes);
 }
 
 bool pack_add(struct pack_writer *w, const struct ref *ref, struct str raw, struct pack_run *at,

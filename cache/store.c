@@ -304,7 +304,7 @@ static bool copy_hashed(void *context, int to)
     struct ref found = {0};
     c->to = to;
     c->end = COPY_UNREAD;
-    const struct cutter_source from = {c->from, c->ref->size, &tee};
+    const struct cutter_source from = {.fd = c->from, .size = c->ref->size, .tee = &tee};
     if (lseek(c->from, 0, SEEK_SET) != 0 || !cutter_run(&from, &c->x->set, &found)) {
         return false;
     }
