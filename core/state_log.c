@@ -12,7 +12,6 @@
 #include <unistd.h>
 
 enum {
-    VERSION = 2,
     ORDER_MARK = 0x01020304, /* of this machine's byte order: the entries are used in place */
     COUNT_LIMIT = 1 << 26,
     SLOTS_MIN = 16,
@@ -122,7 +121,7 @@ static bool digest_is_zero(const struct digest *x)
 
 static uint64_t header_check(const struct header *h)
 {
-    return state_log_hash(VERSION, h, offsetof(struct header, check));
+    return state_log_hash(STATE_LOG_VERSION, h, offsetof(struct header, check));
 }
 
 static bool slots_fit(uint64_t slots, uint64_t count)
@@ -133,7 +132,7 @@ static bool slots_fit(uint64_t slots, uint64_t count)
 
 static bool header_is_sound(const struct header *h)
 {
-    return !memcmp(h->magic, magic_bytes, sizeof magic_bytes) && h->version == VERSION
+    return !memcmp(h->magic, magic_bytes, sizeof magic_bytes) && h->version == STATE_LOG_VERSION
            && h->order_mark == ORDER_MARK && h->file_bytes == sizeof(struct state_log_file)
            && h->step_bytes == sizeof(struct state_log_step) && h->check == header_check(h)
            && slots_fit(h->file_slots, h->file_count) && slots_fit(h->step_slots, h->step_count)
@@ -650,7 +649,7 @@ static void fill_steps(const struct state_log_content *content, const struct sta
 bool state_log_write(int dir, struct state_log_content *content, bool durable)
 {
     struct header h = {
-        .version = VERSION,
+        .version = STATE_LOG_VERSION,
         .order_mark = ORDER_MARK,
         .file_bytes = sizeof(struct state_log_file),
         .step_bytes = sizeof(struct state_log_step),

@@ -5,7 +5,7 @@
 
 #include "core/state.h"
 
-enum { STATE_LOG_NONE = -1, STATE_LOG_IDLE_LIMIT = 64 };
+enum { STATE_LOG_NONE = -1, STATE_LOG_IDLE_LIMIT = 64, STATE_LOG_VERSION = 2 };
 
 struct state_log_file; /* entries as they lie on disk */
 struct state_log_step;

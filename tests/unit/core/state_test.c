@@ -107,8 +107,7 @@ static bool step_is_number(struct arena *a, const struct state_step *s, uint64_t
            && s->duration_ns == x.duration_ns && s->outputs_hash == x.outputs_hash
            && s->pending_sequence == x.pending_sequence && s->outcome == x.outcome
            && s->has_inputs == x.has_inputs && str_eq(s->record, x.record)
-           && memcmp(s->signer, x.signer, sizeof s->signer) == 0
-           && str_eq(s->log_path, x.log_path);
+           && memcmp(s->signer, x.signer, sizeof s->signer) == 0 && str_eq(s->log_path, x.log_path);
 }
 
 static void put_numbers(struct workspace *p, struct state *s, uint64_t from, uint64_t to)
@@ -786,6 +785,26 @@ static void state_outputs_hash_sees_paths_modes_and_contents(void **state)
     assert_true(state_outputs_hash(two, 2) != before);
 }
 
+/* Or its fuzzer would never get past the header. */
+static void state_seeds_of_the_fuzzer_are_of_this_version(void **state)
+{
+    (void)state;
+    struct workspace p;
+    struct str bytes;
+    workspace_make(&p);
+    assert_true(
+        file_read_quiet(&p.arena, FILE_CWD, STR("fuzz/corpus/state/whole"), 1 << 20, &bytes));
+    assert_int_equal(mkdirat(p.root, ".pawl", 0700), 0);
+    assert_true(file_write(p.root, STR(".pawl/state"), str_tail(bytes, 1), 0600, false));
+    struct state *s = must_open(&p, true);
+    assert_non_null(state_find_step(s, STR("train[n=1]"))); /* of the snapshot */
+    assert_non_null(state_find_step(s, STR("train[n=5]"))); /* of the journal */
+    assert_non_null(state_find_file(s, STR("data/part-5.csv")));
+    assert_int_equal(p.d.all.n, 0);
+    state_close(s, &p.d);
+    workspace_drop(&p);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -809,6 +828,7 @@ int main(void)
         cmocka_unit_test(state_killed_anywhere_keeps_what_was_flushed),
         cmocka_unit_test(state_clears_what_killed_builds_left),
         cmocka_unit_test(state_full_disk_is_told_once_and_costs_nothing_old),
+        cmocka_unit_test(state_seeds_of_the_fuzzer_are_of_this_version),
         cmocka_unit_test(state_outputs_hash_sees_paths_modes_and_contents),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
