@@ -259,6 +259,7 @@ static bool read_format(struct far_view *v, struct diags *own)
     return !v->unusable;
 }
 
+/* Where the place's clock was ahead the last time, what was put since may sort before what this list began behind. */
 static bool sync_view(struct far_view *v, bool full, struct diags *notes)
 {
     struct arena scratch = {0};
@@ -267,11 +268,13 @@ static bool sync_view(struct far_view *v, bool full, struct diags *notes)
     if (full) {
         far_depot_forget_copy(v->depot, STR("format"));
     }
+    int64_t before = v->manifest.list_began_ms;
     bool ok = read_format(v, &own);
     ok = ok && (full ? sync_full(v, &own) : manifest_sync(&v->manifest, false, &own));
     if (ok && !full) {
         int64_t age = manifest_now_ms(&v->manifest) - v->full_ms;
-        ok = (age >= 0 && age <= MANIFEST_FULL_MS) || sync_full(v, &own);
+        bool went_back = before - v->manifest.list_began_ms > VIEW_LATE_MS;
+        ok = (age >= 0 && age <= MANIFEST_FULL_MS && !went_back) || sync_full(v, &own);
     }
     if (ok) {
         write_synced(v);

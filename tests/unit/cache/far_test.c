@@ -385,6 +385,26 @@ static void result_in_a_mistimed_segment_is_pushed_again(void **state)
     push(t, "x", 0);
 }
 
+/* Its new results sort before what was listed while it was ahead. */
+static void place_whose_clock_went_back_is_listed_in_full(void **state)
+{
+    struct two *t = *state;
+    struct far_hit *hits;
+    char text[100];
+    int64_t now_ms = time_now_ns() / 1000000;
+    assert_int_equal(look(t, "x", &hits), 0);
+    store(t->a, "x", STR("x"), STR("hello\n"));
+    push(t, "x", 1);
+    struct str folder =
+        path_join(&t->b->arena, t->b->options.dir, far_place_folder(far_place_of(t->far_b)));
+    int n = snprintf(text, sizeof text, "{\"list_ms\":%lld,\"full_ms\":%lld}\n",
+                     (long long)now_ms + 12 * 3600 * 1000, (long long)now_ms);
+    assert_true(file_write(FILE_CWD, path_join(&t->b->arena, folder, STR("synced")),
+                           (struct str){text, (size_t)n}, 0600, false));
+    reopen_far_b(t);
+    assert_int_equal(look(t, "x", &hits), 1);
+}
+
 /* The header's version is under no checksum. */
 static void segment_of_a_wrong_version_is_read_anew_in_full(void **state)
 {
@@ -690,6 +710,7 @@ int main(void)
         TEST(unknown_format_is_told_once),
         TEST(segment_that_came_garbled_is_not_kept),
         TEST(result_in_a_mistimed_segment_is_pushed_again),
+        TEST(place_whose_clock_went_back_is_listed_in_full),
         TEST(segment_of_a_wrong_version_is_read_anew_in_full),
         TEST(format_that_came_garbled_once_is_read_anew),
         TEST(place_that_takes_nothing_is_read_all_the_same),
