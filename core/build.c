@@ -721,7 +721,10 @@ static void add_run(struct building *b, struct arena *a)
 
 static enum build_result run_build(struct building *b)
 {
-    if (!wanted_begin(b, b->diags))
+    bool wanted = wanted_begin(b, b->diags);
+    if (b->options->only_objects)
+        return b->interrupted ? BUILD_INTERRUPTED : BUILD_DONE;
+    if (!wanted)
         return BUILD_WRONG;
     tell_begin(b);
     if (b->options->mode == BUILD_RUN)

@@ -15,6 +15,17 @@ enum build_mode {
     BUILD_RESTORE, /* put cached outputs in place, run nothing */
 };
 
+/* Which versions of objects in S3 a build went by, as it met with them first. */
+struct build_objects {
+    struct arena arena;
+    struct table uris;
+    VEC(struct digest) versions; /* zeros: nothing lies there; all 0xff: it could not be asked */
+};
+void build_objects_init(struct build_objects *x);
+void build_objects_free(struct build_objects *x);
+/* Whether something that was gone by is known to be another version now. */
+bool build_objects_differ(const struct build_objects *was, const struct build_objects *now);
+
 struct build_options {
     enum build_mode mode;
     const struct str *targets;
@@ -29,6 +40,8 @@ struct build_options {
     struct jobserver
         *jobserver; /* GNU make's, whose tokens stand for job slots; NULL: none. Borrowed */
     bool no_cache, no_remote;
+    struct build_objects *objects; /* out; NULL: nobody wants to know */
+    bool only_objects;             /* they are asked for, and nothing else is done */
     bool explain;         /* events carry all changes of a step's parts, not only a reason */
     struct str cache_dir; /* empty: none to be had */
     struct str root_path; /* absolute, for people and for processes */

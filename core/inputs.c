@@ -185,6 +185,13 @@ static void keep_objects(struct building *b, struct input *in, const struct data
     set_words(a, in);
 }
 
+static void note_first(struct input *in)
+{
+    if (!in->answered && in->state == INPUT_HERE)
+        in->first = in->version;
+    in->answered = true;
+}
+
 static void take_answer(struct building *b, struct input *in, const struct data_want *w)
 {
     in->unsure = false;
@@ -195,10 +202,12 @@ static void take_answer(struct building *b, struct input *in, const struct data_
         if (in->state != INPUT_HERE || !digest_eq(&version, &in->version))
             keep_objects(b, in, w, &version);
         in->state = INPUT_HERE;
+        note_first(in);
         return;
     }
     case DATA_ABSENT:
         in->state = INPUT_ABSENT;
+        note_first(in);
         in->no_bucket = w->no_bucket;
         return;
     case DATA_TROUBLE: break;
@@ -659,11 +668,50 @@ static bool close_workers(struct building *b, struct workers *w)
     return true;
 }
 
+static void tell_objects(const struct inputs *x, struct build_objects *out)
+{
+    for (uint32_t i = 0; i < x->all.n; i++) {
+        const struct input *in = x->all.at[i];
+        struct digest version = in->first;
+        if (!in->answered)
+            memset(&version, 0xff, sizeof version);
+        (void)table_add(&out->uris, str_copy(&out->arena, in->uri), NULL);
+        *VEC_PUSH(&out->arena, &out->versions) = version;
+    }
+}
+
+void build_objects_init(struct build_objects *x)
+{
+    *x = (struct build_objects){0};
+    table_init(&x->uris, &x->arena);
+}
+
+void build_objects_free(struct build_objects *x)
+{
+    arena_free(&x->arena);
+    *x = (struct build_objects){0};
+}
+
+bool build_objects_differ(const struct build_objects *was, const struct build_objects *now)
+{
+    struct digest unknown;
+    memset(&unknown, 0xff, sizeof unknown);
+    for (uint32_t i = 0; i < now->uris.count; i++) {
+        uint32_t k = table_find(&was->uris, now->uris.keys[i]);
+        if (k != TABLE_NONE && !digest_eq(&now->versions.at[i], &unknown)
+            && !digest_eq(&now->versions.at[i], &was->versions.at[k]))
+            return true;
+    }
+    return false;
+}
+
 void inputs_close(struct building *b)
 {
     struct inputs *x = b->inputs;
     if (!x)
         return;
+    if (b->options->objects)
+        tell_objects(x, b->options->objects);
     x->no_asking = x->no_fetching = true;
     stop_places(x);
     if (x->timer.i)

@@ -30,7 +30,9 @@ struct input {
     uint32_t count;
     uint64_t bytes;
     struct digest version;
-    struct str words; /* the version for people */
+    struct digest first; /* as the first answer had it; zeros: nothing lies there */
+    bool answered;       /* … or it never came */
+    struct str words;    /* the version for people */
     struct str trouble, help;
     VEC(uint32_t) waiters; /* tasks' numbers: for the round under way … */
     VEC(uint32_t) next;    /* … and for the next one */

@@ -182,28 +182,32 @@ static void on_signal(void *context, int signal_number)
 }
 
 /* Rest: two looks in a row saw the same, so a file that is being written is waited for. */
-static void wait_for_change(const struct watch *w, struct loop *loop, const bool *ended)
+static enum watch_end wait_for_change(const struct watch *w, struct loop *loop, const bool *ended,
+                                      int64_t until_boot_ns)
 {
     struct digest before = digest_of_seen(w), last = before;
     while (!*ended) {
         struct digest now = digest_of_all(w);
         if (!digest_eq(&now, &before) && digest_eq(&now, &last))
-            return;
+            return WATCH_CHANGED;
+        if (digest_eq(&now, &before) && time_boot_ns() >= until_boot_ns)
+            return WATCH_DUE;
         last = now;
         loop_wait(loop, WATCH_EVERY_MS);
     }
+    return WATCH_ENDED;
 }
 
-bool watch_wait(const struct watch *w)
+enum watch_end watch_wait(const struct watch *w, int64_t until_boot_ns)
 {
     bool ended = false;
     struct loop *loop = loop_open();
     if (!loop)
-        return false;
+        return WATCH_ENDED;
     ended = !loop_add_signal(loop, SIGINT, on_signal, &ended)
             || !loop_add_signal(loop, SIGTERM, on_signal, &ended)
             || !loop_add_signal(loop, SIGHUP, on_signal, &ended);
-    wait_for_change(w, loop, &ended);
+    enum watch_end end = wait_for_change(w, loop, &ended, until_boot_ns);
     loop_close(loop);
-    return !ended;
+    return end;
 }

@@ -25,5 +25,9 @@ void watch_add(struct watch *w, struct str path);
 void watch_add_graph(struct watch *w, const struct graph *g);
 /* What past runs were found to read. */
 void watch_add_discovered(struct watch *w, const struct state *state);
-/* Waits until something differs from what was seen, and has come to rest. false: the person ended it. */
-bool watch_wait(const struct watch *w);
+enum watch_end {
+    WATCH_ENDED,   /* by the person */
+    WATCH_CHANGED, /* something differs from what was seen, and has come to rest */
+    WATCH_DUE,     /* the time has come (CLOCK_BOOTTIME) */
+};
+enum watch_end watch_wait(const struct watch *w, int64_t until_boot_ns);

@@ -19,6 +19,9 @@ enum {
     JOBS_UNBOUND = 4096
 }; /* where make lends slots and does not say how many: tokens bound them */
 
+/* From one question to the next, where a build that is watched has inputs in S3. */
+#define OBJECTS_EVERY_NS INT64_C(60000000000)
+
 /* The one listener that the options and the terminal ask for. */
 struct voice {
     struct jsonl jsonl;
@@ -131,15 +134,22 @@ static void watch_after(struct watch *w, struct session *s)
         watch_add_discovered(w, s->state);
 }
 
-/* watch may be NULL; lent: make's jobserver, or NULL. */
-static int build_with(const struct opts *o, struct watch *watch, struct jobserver *lent,
+/* What a round of --watch leaves behind. */
+struct round {
+    struct watch watch;
+    struct build_objects objects;
+    int home; /* where the person stood */
+};
+
+/* round may be NULL; lent: make's jobserver, or NULL. */
+static int build_with(const struct opts *o, struct round *round, struct jobserver *lent,
                       uint32_t jobs)
 {
     struct session s;
     enum build_mode mode = mode_of(o);
     int code = session_open(&s, o, mode == BUILD_ASK ? SESSION_ASK : SESSION_CHANGE);
-    if (watch)
-        watch_before(watch, &s);
+    if (round)
+        watch_before(&round->watch, &s);
     if (code == EXIT_DONE && !wants_target(&s))
         code = EXIT_WRONG;
     if (code != EXIT_DONE)
@@ -147,13 +157,14 @@ static int build_with(const struct opts *o, struct watch *watch, struct jobserve
     struct build_options b = build_options_of(&s, mode);
     b.jobserver = lent;
     b.jobs = jobs;
+    b.objects = round ? &round->objects : NULL;
     struct voice voice = {0};
     choose_voice(&voice, &s, mode == BUILD_ASK);
     enum build_result result = build_pipeline(&s.pipeline, s.state, &b, voice.listener, &s.diags);
     if (voice.tty)
         tty_close(voice.tty);
-    if (watch)
-        watch_after(watch, &s);
+    if (round)
+        watch_after(&round->watch, &s);
     code = exit_of(result);
     bool asked = mode == BUILD_ASK && code == EXIT_FAILED; /* the question was answered */
     return session_close(&s, asked ? EXIT_DONE : code);
@@ -181,26 +192,75 @@ static struct jobserver *join_make(const struct opts *o, struct jobserver *js, u
     return NULL;
 }
 
-/* watch may be NULL. */
-static int build_once(const struct opts *o, struct watch *watch)
+/* round may be NULL. */
+static int build_once(const struct opts *o, struct round *round)
 {
     struct jobserver jobserver;
     uint32_t jobs;
     struct jobserver *lent = join_make(o, &jobserver, &jobs); /* before any descriptor of ours */
-    int code = build_with(o, watch, lent, jobs);
+    int code = build_with(o, round, lent, jobs);
     if (lent)
         jobserver_close(lent);
     return code;
 }
 
-static void say_watching(const struct opts *o, const struct watch *w)
+static void say_watching(const struct opts *o, const struct round *r)
 {
     struct buf b;
     buf_init(&b, 256);
-    buf_printf(&b, "pawl: watching %u files; Ctrl-C ends it\n", w->names.count);
+    buf_printf(&b, "pawl: watching %u files", r->watch.names.count);
+    if (r->objects.uris.count)
+        buf_printf(&b, " and %u inputs in S3", r->objects.uris.count);
+    buf_put_str(&b, STR("; Ctrl-C ends it\n"));
     if (!o->quiet && !o->json)
         (void)!file_write_all(STDERR_FILENO, b.s, b.n);
     buf_free(&b);
+}
+
+static int64_t objects_every_ns(void)
+{
+    const char *text = getenv("PAWL_WATCH_S3"); /* NOLINT(concurrency-mt-unsafe): nobody sets it */
+    int64_t ns;
+    return text && str_parse_duration(str_from(text), &ns) && ns > 0 ? ns : OBJECTS_EVERY_NS;
+}
+
+/* Asks S3, and says nothing: what cannot be asked is asked the next time. */
+static enum watch_end look_at_objects(const struct opts *o, const struct round *r)
+{
+    if (r->home < 0 || fchdir(r->home) != 0)
+        return WATCH_ENDED; /* no round can begin any more */
+    struct session s;
+    struct build_objects now;
+    struct diags quiet;
+    enum build_result result = BUILD_UNUSABLE;
+    struct voice voice = {.silent.tell = silent_tell};
+    build_objects_init(&now);
+    diags_init(&quiet, &now.arena);
+    int code = session_open(&s, o, SESSION_ASK);
+    if (code == EXIT_DONE) {
+        struct build_options b = build_options_of(&s, BUILD_ASK);
+        b.no_cache = b.only_objects = true;
+        b.objects = &now;
+        result = build_pipeline(&s.pipeline, s.state, &b, &voice.silent, &quiet);
+    }
+    (void)session_close(&s, code);
+    bool differ = build_objects_differ(&r->objects, &now);
+    build_objects_free(&now);
+    return result == BUILD_INTERRUPTED          ? WATCH_ENDED
+           : result == BUILD_UNUSABLE || differ ? WATCH_CHANGED
+                                                : WATCH_DUE;
+}
+
+static bool wait_for_round(const struct opts *o, const struct round *r)
+{
+    enum watch_end end = WATCH_DUE;
+    while (end == WATCH_DUE) {
+        bool asks = r->objects.uris.count > 0;
+        end = watch_wait(&r->watch, asks ? time_boot_ns() + objects_every_ns() : INT64_MAX);
+        if (end == WATCH_DUE)
+            end = look_at_objects(o, r);
+    }
+    return end == WATCH_CHANGED;
 }
 
 /* Each round begins where the person stood, for the session goes to the workspace's root. */
@@ -208,17 +268,19 @@ static int build_and_watch(const struct opts *o)
 {
     int home = open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     for (;;) {
-        struct watch w;
-        int code = build_once(o, &w);
-        bool again = w.root >= 0 && code != EXIT_INTERRUPTED && code != EXIT_UNUSABLE;
+        struct round r = {.home = home};
+        build_objects_init(&r.objects);
+        int code = build_once(o, &r);
+        bool again = r.watch.root >= 0 && code != EXIT_INTERRUPTED && code != EXIT_UNUSABLE;
         if (again) {
-            say_watching(o, &w);
-            again = watch_wait(&w);
+            say_watching(o, &r);
+            again = wait_for_round(o, &r);
             code = EXIT_INTERRUPTED;
         }
-        if (w.root >= 0)
-            close(w.root);
-        watch_free(&w);
+        if (r.watch.root >= 0)
+            close(r.watch.root);
+        watch_free(&r.watch);
+        build_objects_free(&r.objects);
         if (again && home >= 0 && fchdir(home) == 0)
             continue;
         if (home >= 0)

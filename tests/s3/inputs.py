@@ -637,6 +637,44 @@ step s {{ in data = "{uri('own/x.txt')}" out o = "o" run "cat {{{{data}}}} > {{{
     w.build("--no-remote", up_to_date=1)
 
 
+def watched(top, g, s3):
+    """--watch asks S3 every so often; what it cannot learn it goes on without, and what is as it was runs nothing."""
+    s3.put("watch/x.txt", "one\n")
+    s3.put("watch/gone.txt", "here\n")
+    w = Workspace(top, g, "watch", f"""
+step s {{ in data = "{uri('watch/x.txt')}" out o = "o" run "cat {{{{data}}}} > {{{{o}}}}" }}
+step bad {{ in "{uri('watch/gone.txt')}" out "bad" run "echo ran >> log; false" }}
+""", PAWL_WATCH_S3="200ms")
+    process = w.start("build", "--json", "-k", "0", "--watch")
+
+    def until(condition, what):
+        end = time.monotonic() + 30
+        while not condition():
+            want(process.poll() is None and time.monotonic() < end, what)
+            time.sleep(0.02)
+
+    def polled():
+        return w.wire.counts()["HEAD"] + w.wire.counts()["LIST"] > 0
+
+    def o_is(text):
+        return lambda: os.path.exists(w.path("o")) and w.read("o") == text
+
+    try:
+        until(o_is("one\n"), "was not built")
+        until(lambda: os.path.exists(w.path("log")), "was not tried")
+        w.wire.counts()
+        for _ in range(3):
+            until(polled, "does not ask")
+        want(w.read("log") == "ran\n", "what failed ran again for nothing", w.read("log"))
+        s3.put("watch/x.txt", "two\n")
+        until(o_is("two\n"), "does not see another version")
+        until(lambda: w.read("log") == "ran\nran\n", "was not tried again")
+    finally:
+        process.send_signal(signal.SIGINT)
+        out, _ = process.communicate(timeout=60)
+    want(process.returncode == 130, f"ended with {process.returncode}", out)
+
+
 def interrupted(top, g, s3):
     """Ctrl-C while something is fetched ends at once; what the cache has of it is not fetched again."""
     s3.put("slow/x.bin", os.urandom(1 << 20))
@@ -662,7 +700,7 @@ TESTS = [replaced_in_place, many_cost_few_requests, few_among_many, only_the_uri
          changed_while_it_ran, replaced_in_a_long_build, what_is_not_there, trouble_is_its_own, odd_keys, broken_transfers,
          no_word_of_the_version, emptied_while_it_was_fetched, no_threads,
          killed_and_taken_up, listings_that_lie, with_the_rest_of_a_build, copies_are_guarded, all_the_ways_to_say_it,
-         the_remote_s_bucket, interrupted]
+         the_remote_s_bucket, watched, interrupted]
 
 
 def main():
