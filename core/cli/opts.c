@@ -116,6 +116,35 @@ static const struct option_row options[] = {
 };
 enum { OPTION_COUNT = sizeof options / sizeof options[0] };
 
+/* What follows 'cache', with the options that not all of them take. */
+enum cache_word {
+    W_LS,
+    W_GC,
+    W_CHECK,
+    W_PUSH,
+    W_PULL,
+    W_KEY,
+    W_NEW,
+    W_TRUST,
+    W_KEYS,
+    W_VOUCH,
+    WORDS
+};
+#define WORD(w) (1u << W_##w)
+enum { OF_ALL = WORD(LS) | WORD(GC) | WORD(CHECK), WITH_FILE = ((1u << WORDS) - 1) & ~WORD(NEW) };
+
+static const char *const cache_words[WORDS] = {
+    [W_LS] = "ls",       [W_GC] = "gc",          [W_CHECK] = "check", [W_PUSH] = "push",
+    [W_PULL] = "pull",   [W_KEY] = "key",        [W_NEW] = "key new", [W_TRUST] = "key trust",
+    [W_KEYS] = "key ls", [W_VOUCH] = "key vouch"};
+
+static const struct {
+    enum option_id id;
+    uint32_t words;
+} cache_options[] = {{O_FILE, WITH_FILE}, {O_PARAM, WITH_FILE}, {O_DRY, WORD(GC)},
+                     {O_AGE, WORD(GC)},   {O_SIZE, WORD(GC)},   {O_NOW, WORD(GC)},
+                     {O_REMOTE, OF_ALL}};
+
 const char *opts_command_name(enum command c)
 {
     return commands[c].name;
@@ -371,6 +400,51 @@ static bool check_options(struct parsing *p)
     return true;
 }
 
+/* WORDS: none of them. */
+static enum cache_word cache_word_of(const struct opts *o)
+{
+    struct str words[2] = {STR(""), STR("")};
+    for (uint32_t i = 0; i < o->targets.n && i < 2; i++)
+        words[i] = o->targets.at[i];
+    for (uint32_t w = WORDS; w-- > 0;) {
+        struct str name, rest = str_from(cache_words[w]);
+        (void)str_cut(&rest, ' ', &name);
+        if (str_eq(words[0], name) && (rest.n == 0 || str_eq(words[1], rest)))
+            return (enum cache_word)w;
+    }
+    return WORDS;
+}
+
+static void help_with_words(struct parsing *p, struct diag *e, uint32_t words)
+{
+    struct buf b;
+    buf_init(&b, 256);
+    for (uint32_t w = 0; w < WORDS; w++) {
+        if (words & (1u << w))
+            buf_printf(&b, "%s'%s'", b.n ? ", " : "", cache_words[w]);
+    }
+    diag_help(p->diags, e, "of what 'pawl cache' does, these take it: %.*s", STR_ARG(buf_str(&b)));
+    buf_free(&b);
+}
+
+static bool check_cache_options(struct parsing *p)
+{
+    enum cache_word word = p->out->command == COMMAND_CACHE ? cache_word_of(p->out) : WORDS;
+    for (size_t i = 0; word != WORDS && i < sizeof cache_options / sizeof cache_options[0]; i++) {
+        for (uint32_t row = 0; row < OPTION_COUNT; row++) {
+            if (options[row].id == cache_options[i].id && p->given[row]
+                && !(cache_options[i].words & (1u << word))) {
+                struct diag *e =
+                    diag_error(p->diags, "usage", SPAN_NONE, "'pawl cache %s' does not take '--%s'",
+                               cache_words[word], options[row].name);
+                help_with_words(p, e, cache_options[i].words);
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
 bool opts_parse(int argc, char **argv, struct arena *a, struct opts *out, struct diags *d)
 {
     *out = (struct opts){.command = COMMAND_BUILD, .keep_going = 1, .age_ns = -1, .max_bytes = -1};
@@ -392,7 +466,7 @@ bool opts_parse(int argc, char **argv, struct arena *a, struct opts *out, struct
         if (!ok)
             return false;
     }
-    return check_options(&p) && check_words(&p);
+    return check_options(&p) && check_cache_options(&p) && check_words(&p);
 }
 
 /* ---- help ---- */
@@ -453,29 +527,47 @@ void opts_put_help(struct buf *b, enum command c, bool whole)
             "2 wrong command line or Pipelinefile, 3 unusable workspace, 130 interrupted.\n"));
 }
 
-/* Never compgen -W: it would expand what a file's name, and so an instance's, holds. Bash breaks words at '='. */
+/* Never compgen -W: it would expand what a file's name, and so an instance's, holds. Bash breaks words at '='. What a
+ * word means depends on the words said before it; options and their values are none. */
 static const char completion_begin[] =
     "    local line=${COMP_LINE:0:COMP_POINT} before=${COMP_WORDS[COMP_CWORD - 1]} word words= cut=\n"
-    "    local cur=${line##* } quoted=\n"
+    "    local cur=${line##* } quoted= said= skip= i\n"
     "    [[ $cur == [\\'\\\"]* ]] && quoted=1 cur=${cur:1}\n"
     "    cur=${cur//\\\\/}\n"
+    "    for ((i = 1; i < COMP_CWORD; i++)); do\n"
+    "        word=${COMP_WORDS[i]}\n"
+    "        if [[ $word == = ]]; then\n"
+    "            skip=1\n"
+    "        elif [[ -n $skip ]]; then\n"
+    "            skip=\n"
+    "        elif [[ $valued == *$'\\n'\"$word\"$'\\n'* ]]; then\n"
+    "            skip=1\n"
+    "        elif [[ $word != -* ]]; then\n"
+    "            said+=\" $word\"\n"
+    "        fi\n"
+    "    done\n"
+    "    [[ $cur == -* ]] && said=-\n"
     "    [[ $cur == --*=* ]] && before=${cur%%=*} cur=${cur#*=}\n"
     "    COMPREPLY=()\n"
     "    case $before in\n"
-    "    -f | --file | -C | --directory) ;;\n"
+    "    -f | --file | -C | --directory) said=FILE ;;\n"
+    "    --format | --progress) said=$before ;;\n"
+    "    esac\n"
+    "    case $said in\n"
+    "    FILE | ' cache key new' | ' cache key trust'*) ;;\n"
     "    --format) words=$'dot\\nmermaid\\njson\\nsvg' ;;\n"
     "    --progress) words=$'tty\\nplain\\nnone' ;;\n"
-    "    cache) words=$'ls\\ngc\\ncheck\\npush\\npull\\nkey' ;;\n"
-    "    key) words=$'new\\ntrust\\nls\\nvouch' ;;\n"
-    "    new | trust) ;;\n"
-    "    completion) words=$'bash\\nzsh\\nfish' ;;\n";
-static const char completion_end[] =
+    "    -) words=$options ;;\n"
+    "    ' cache') words=$'ls\\ngc\\ncheck\\npush\\npull\\nkey' ;;\n"
+    "    ' cache key') words=$'new\\ntrust\\nls\\nvouch' ;;\n"
+    "    ' completion') words=$'bash\\nzsh\\nfish' ;;\n"
+    "    ' cache '* | ' completion '*) return 0 ;;\n"
     "    *)\n"
-    "        words=$options\n"
-    "        [[ $cur == -* ]] || words=$(pawl list -q 2>/dev/null)\n"
-    "        [[ $cur == -* || $COMP_CWORD -gt 1 ]] || words=$commands$'\\n'$words\n"
+    "        words=$(pawl list -q 2>/dev/null)\n"
+    "        [[ -n $said ]] || words=$commands$'\\n'$words\n"
     "        ;;\n"
-    "    esac\n"
+    "    esac\n";
+static const char completion_end[] =
     "    [[ -z $quoted && $cur == *=* ]] && cut=${cur%\"${cur##*=}\"}\n"
     "    while IFS= read -r word; do\n"
     "        [[ -n $word && $word == \"$cur\"* ]] || continue\n"
@@ -489,21 +581,59 @@ static const char completion_end[] =
     "}\n"
     "complete -F _pawl pawl\n";
 
+/* Whether the words said so far fit one of the patterns. */
+static const char fish_said[] = "    set -l said\n"
+                                "    set -l skip\n"
+                                "    set -l words (commandline -opc)\n"
+                                "    set -e words[1]\n"
+                                "    for word in $words\n"
+                                "        if test -n \"$skip\"\n"
+                                "            set skip\n"
+                                "        else if contains -- $word $valued\n"
+                                "            set skip 1\n"
+                                "        else if not string match -q -- '-*' $word\n"
+                                "            set said $said $word\n"
+                                "        end\n"
+                                "    end\n"
+                                "    for pattern in $argv\n"
+                                "        string match -q -- $pattern \"$said\"; and return 0\n"
+                                "    end\n"
+                                "    return 1\n"
+                                "end\n";
+static const char fish_words[] =
+    "complete -c pawl -f\n"
+    "complete -c pawl -n '__pawl_said cache' -a 'ls gc check push pull key'\n"
+    "complete -c pawl -n '__pawl_said \"cache key\"' -a 'new trust ls vouch'\n"
+    "complete -c pawl -n '__pawl_said \"cache key new\" \"cache key trust*\"' -F\n"
+    "complete -c pawl -n '__pawl_said completion' -a 'bash zsh fish'\n"
+    "complete -c pawl -n 'not __pawl_said cache \"cache *\" completion \"completion *\"' "
+    "-a '(pawl list -q 2>/dev/null)'\n";
+
+static void put_valued(struct buf *b, const char *between)
+{
+    for (uint32_t i = 0; i < OPTION_COUNT; i++) {
+        if (options[i].argument && options[i].letter)
+            buf_printf(b, "-%c%s", options[i].letter, between);
+        if (options[i].argument)
+            buf_printf(b, "--%s%s", options[i].name, between);
+    }
+}
+
 static void put_fish(struct buf *b)
 {
+    buf_put_str(b, STR("function __pawl_said\n    set -l valued "));
+    put_valued(b, " ");
+    buf_put_char(b, '\n');
+    buf_put_str(b, str_from(fish_said));
     for (uint32_t i = 0; i < COMMAND_COUNT; i++) {
-        buf_printf(b, "complete -c pawl -n __fish_use_subcommand -a %s -d '%s'\n", commands[i].name,
+        buf_printf(b, "complete -c pawl -n \"__pawl_said ''\" -a %s -d '%s'\n", commands[i].name,
                    commands[i].does);
     }
     for (uint32_t i = 0; i < OPTION_COUNT; i++) {
         buf_printf(b, "complete -c pawl -l %s%s\n", options[i].name,
                    options[i].argument ? " -r" : "");
     }
-    buf_put_str(b, STR("complete -c pawl -n '__fish_seen_subcommand_from cache' "
-                       "-a 'ls gc check push pull key'\n"
-                       "complete -c pawl -n '__fish_seen_subcommand_from key' "
-                       "-a 'new trust ls vouch'\n"
-                       "complete -c pawl -f -a '(pawl list -q 2>/dev/null)'\n"));
+    buf_put_str(b, str_from(fish_words));
 }
 
 void opts_put_completion(struct buf *b, struct str shell, bool *known)
@@ -523,8 +653,9 @@ void opts_put_completion(struct buf *b, struct str shell, bool *known)
     buf_put_str(b, STR("'\n    local options=$'"));
     for (uint32_t i = 0; i < OPTION_COUNT; i++)
         buf_printf(b, "%s--%s", i ? "\\n" : "", options[i].name);
+    buf_put_str(b, STR("' valued=$'\\n"));
+    put_valued(b, "\\n");
     buf_put_str(b, STR("'\n"));
     buf_put_str(b, str_from(completion_begin));
-
     buf_put_str(b, str_from(completion_end));
 }

@@ -29,3 +29,9 @@ try log
 try cache push some
 try stats train
 try check other.pipeline
+try cache ls --now
+try cache push --dry-run
+try cache check --remote --age 1d
+try cache key --size 1GB
+try cache key new -f Pipelinefile
+try cache key vouch --remote
