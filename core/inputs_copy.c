@@ -635,8 +635,7 @@ static void bring_start(struct building *b, struct input *in)
     g->cache = b->cache;
     g->uri = str_copy(&g->arena, in->uri);
     g->path = str_copy(&g->arena, in->copy_path);
-    g->stage =
-        str_printf(&g->arena, ".pawl/s3/+new/%016llx", (unsigned long long)str_hash(in->uri));
+    g->stage = s3_uri_stage_path(&g->arena, in->uri);
     g->room = str_printf(&g->arena, "%.*s/%u", STR_ARG(g->stage), b->inputs->begun++);
     g->all = in->parts.all;
     g->root = b->root;

@@ -103,3 +103,8 @@ struct str s3_uri_copy_path(struct arena *a, const struct s3_uri *uri)
     struct str top = path_join(a, STR(".pawl/s3"), uri->bucket);
     return path_join(a, path_join(a, top, folders_name(a, folders, uri->all)), name);
 }
+
+struct str s3_uri_stage_path(struct arena *a, struct str uri)
+{
+    return str_printf(a, "%.*s/%016llx", STR_ARG(S3_URI_STAGE), (unsigned long long)str_hash(uri));
+}

@@ -17,5 +17,8 @@ const char *s3_uri_split(struct str uri, struct s3_uri *out);
 
 /* Workspace-relative and normal: ".pawl/s3/BUCKET/FOLDERS/NAME". */
 struct str s3_uri_copy_path(struct arena *a, const struct s3_uri *uri);
+/* Where it is made: a folder of each URI's own below S3_URI_STAGE. */
+#define S3_URI_STAGE STR(".pawl/s3/+new")
+struct str s3_uri_stage_path(struct arena *a, struct str uri);
 /* Whether it can be one name in a folder. */
 bool s3_uri_is_name(struct str name);

@@ -2,6 +2,7 @@
 /* The commands that work on files and run nothing: check, fmt, init, clean. */
 #include "core/cli/commands.h"
 #include "core/cli/session.h"
+#include "core/s3_uri.h"
 #include "parser/format.h"
 #include "parser/parse.h"
 
@@ -247,9 +248,8 @@ static void remove_empty_parents(int root, struct str path)
     }
 }
 
-static bool clean_output(struct session *s, file_id f)
+static bool clean_path(struct session *s, struct str path)
 {
-    struct str path = graph_path(&s->pipeline.graph, f);
     struct file_sig sig = file_stat(s->place.root, path, false);
     if (!file_sig_exists(&sig))
         return true;
@@ -274,7 +274,60 @@ static bool clean_steps(struct session *s)
     for (uint32_t i = 0; i < steps.n; i++) {
         const struct graph_step *step = graph_step(g, steps.at[i]);
         for (uint32_t k = 0; k < step->outputs.n; k++)
-            ok = clean_output(s, g->outputs[step->outputs.first + k].file) && ok;
+            ok = clean_path(s, graph_path(g, g->outputs[step->outputs.first + k].file)) && ok;
+    }
+    return ok;
+}
+
+/* Copies of the objects that the Pipelinefile names, and where they are made. */
+static void note_copies(struct session *s, struct table *named)
+{
+    const struct graph *g = &s->pipeline.graph;
+    for (uint32_t i = 0; i < g->file_count; i++) {
+        struct str uri = graph_path(g, (file_id){i});
+        struct s3_uri parts;
+        if (!(g->files[i].flags & GRAPH_FILE_S3) || s3_uri_split(uri, &parts))
+            continue;
+        (void)table_add(named, s3_uri_copy_path(&s->arena, &parts), NULL);
+        (void)table_add(named, s3_uri_stage_path(&s->arena, uri), NULL);
+    }
+}
+
+/* Of a folder itself: what a link leads to is not ours to remove. */
+static uint32_t list_folder(struct session *s, struct str path, struct file_entry **entries)
+{
+    struct file_sig sig = file_stat(s->place.root, path, false);
+    uint32_t count = 0;
+    bool ok = file_sig_is_dir(&sig) && file_list(&s->arena, s->place.root, path, entries, &count);
+    return ok ? count : 0;
+}
+
+/* What lies so many folders below it, and is not named. */
+static bool clean_below(struct session *s, struct str path, int levels, const struct table *named)
+{
+    struct file_entry *entries;
+    bool ok = true;
+    if (levels == 0)
+        return table_find(named, path) != TABLE_NONE || clean_path(s, path);
+    uint32_t count = list_folder(s, path, &entries);
+    for (uint32_t i = 0; i < count; i++)
+        ok = clean_below(s, path_join(&s->arena, path, entries[i].name), levels - 1, named) && ok;
+    return ok;
+}
+
+/* A bucket's folder has folders with copies in them, the stage has one folder for each copy. */
+static bool clean_copies(struct session *s)
+{
+    struct table named;
+    struct file_entry *buckets;
+    bool ok = true;
+    table_init(&named, &s->arena);
+    note_copies(s, &named);
+    uint32_t count = list_folder(s, STR(".pawl/s3"), &buckets);
+    for (uint32_t i = 0; i < count; i++) {
+        struct str path = path_join(&s->arena, STR(".pawl/s3"), buckets[i].name);
+        int levels = str_eq(path, S3_URI_STAGE) ? 1 : 2;
+        ok = clean_below(s, path, levels, &named) && ok;
     }
     return ok;
 }
@@ -283,7 +336,8 @@ int cmd_clean(const struct opts *o)
 {
     struct session s;
     int code = session_open(&s, o, o->dry_run ? SESSION_ASK : SESSION_CHANGE);
-    if (code == EXIT_DONE && !clean_steps(&s))
+    bool ok = code == EXIT_DONE && clean_steps(&s) && (o->targets.n > 0 || clean_copies(&s));
+    if (code == EXIT_DONE && !ok)
         code = s.diags.errors ? EXIT_WRONG : EXIT_DONE;
     return session_close(&s, code);
 }

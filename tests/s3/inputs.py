@@ -637,6 +637,33 @@ step s {{ in data = "{uri('own/x.txt')}" out o = "o" run "cat {{{{data}}}} > {{{
     w.build("--no-remote", up_to_date=1)
 
 
+def copies_that_nobody_names(top, g, s3):
+    """clean takes those away, with what was begun for them; named ones stay, and so does all when targets are named."""
+    text = f"""step s {{ in data = ["{uri('old/a.txt')}", "{uri('old/tree/')}", "{uri('new.txt')}"] out o = "o"
+        run "find {{{{data}}}} -type f > {{{{o}}}}" }}"""
+    for key in ("old/a.txt", "old/tree/x", "old/tree/y/z", "new.txt"):
+        s3.put(key, key)
+    w = Workspace(top, g, "nobody", text)
+    w.build(ran=1)
+    os.makedirs(w.path(".pawl/s3/+new/0123456789abcdef"))
+    os.makedirs(w.path("mine/folder/file"))
+    os.symlink("../../mine", w.path(".pawl/s3/link"))
+    copies = w.read("o").split()
+    want(len(copies) == 4, "not as many", w.read("o"))
+    w.write("Pipelinefile", f"""step s {{ in data = "{uri('new.txt')}" out o = "o" run "echo {{{{data}}}} > {{{{o}}}}" }}""")
+    w.run("clean", "s")
+    w.run("clean", "-n")
+    want(all(os.path.exists(w.path(c)) for c in copies), "one is gone", str(copies))
+    w.run("clean")
+    left = [os.path.join(d, n) for d, _, names in os.walk(w.path(".pawl/s3")) for n in names]
+    want([os.path.basename(n) for n in left] == ["new.txt"], "not what is named", str(left))
+    want(not os.path.exists(w.path(".pawl/s3/+new")), "what was begun is left")
+    want(os.path.exists(w.path("mine/folder/file")), "followed a link")
+    w.wire.counts()
+    w.build(ran=1)
+    want(w.wire.counts()["GET"] == 0, "fetched again")
+
+
 def watched(top, g, s3):
     """--watch asks S3 every so often; what it cannot learn it goes on without, and what is as it was runs nothing."""
     s3.put("watch/x.txt", "one\n")
@@ -700,7 +727,8 @@ TESTS = [replaced_in_place, many_cost_few_requests, few_among_many, only_the_uri
          changed_while_it_ran, replaced_in_a_long_build, what_is_not_there, trouble_is_its_own, odd_keys, broken_transfers,
          no_word_of_the_version, emptied_while_it_was_fetched, no_threads,
          killed_and_taken_up, listings_that_lie, with_the_rest_of_a_build, copies_are_guarded, all_the_ways_to_say_it,
-         the_remote_s_bucket, watched, interrupted]
+         the_remote_s_bucket, copies_that_nobody_names, watched,
+         interrupted]
 
 
 def main():
