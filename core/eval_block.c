@@ -351,6 +351,7 @@ static bool remote_trust(struct eval *e, const struct keys *k, struct graph_remo
     const struct value *list = &k->values[REMOTE_TRUST];
     r->trust = (struct grange){e->g.texts.n, 0};
     r->only_trusted = k->present[REMOTE_TRUST];
+    r->trust_span = r->only_trusted ? scope_gspan(e, k->spans[REMOTE_TRUST]) : r->span;
     for (uint32_t i = 0; k->present[REMOTE_TRUST] && i < list->count; i++) {
         if (list->items[i].kind != VALUE_STRING) {
             return say_negative(e, k, REMOTE_TRUST, "a list of key files");

@@ -212,7 +212,7 @@ struct graph_remote_place {
     uint32_t path_style;
     struct grange trust;   /* texts: paths of key files */
     uint32_t only_trusted; /* there is a list, be it empty */
-    struct gspan span;
+    struct gspan span, trust_span;
 };
 
 /* The pieces of the image as typed pointers; the same struct whether mapped or just made. */

@@ -8,8 +8,9 @@
 
 /* image   = header (IMAGE_HEADER_BYTES), section...
  * header  = magic, version, checksum of all behind it, size, name, one (offset, count) for each section
- * Version history: 1 first; 2: flags of inputs, and where copies of objects in S3 lie. */
-enum { IMAGE_VERSION = 2, IMAGE_ALIGN = 8 };
+ * Version history: 1 first; 2: flags of inputs, and where copies of objects in S3 lie;
+ * 3: where trust is said. */
+enum { IMAGE_VERSION = 3, IMAGE_ALIGN = 8 };
 static const char image_magic[8] = {'p', 'a', 'w', 'l', 'g', 'r', 'f', '\n'};
 
 enum section {

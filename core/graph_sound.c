@@ -165,6 +165,7 @@ static void need_tables(struct sound *s)
         need_texts(s, (const struct gtext[]){r->url, r->region, r->endpoint, r->profile}, 4);
         need_range(s, r->trust, g->text_count);
         need_span(s, r->span);
+        need_span(s, r->trust_span);
     }
 }
 

@@ -12,6 +12,17 @@ struct str keyring_name(const struct graph *g, uint32_t i)
     return graph_text(g, g->texts[g->remote->trust.first + i]);
 }
 
+static bool read_listed(const struct keyring_source *from, uint32_t i, struct sign_public *out,
+                        struct diags *d)
+{
+    const struct graph *g = from->graph;
+    uint32_t before = d->all.n;
+    bool ok = key_load_public(from->root, keyring_name(g, i), out, d);
+    if (d->all.n > before)
+        d->all.at[before].span = graph_span(g, g->remote->trust_span, from->root, d);
+    return ok;
+}
+
 static bool read_list(struct keyring *k, struct arena *a, const struct keyring_source *from,
                       struct diags *d)
 {
@@ -22,7 +33,7 @@ static bool read_list(struct keyring *k, struct arena *a, const struct keyring_s
     struct sign_public *keys = ARENA_ARRAY(a, struct sign_public, count + 1);
     bool ok = true;
     for (uint32_t i = 0; i < count; i++)
-        ok = key_load_public(from->root, keyring_name(g, i), &keys[i], d) && ok;
+        ok = read_listed(from, i, &keys[i], d) && ok;
     k->trust = (struct trust){keys, count, true};
     return ok;
 }

@@ -2,6 +2,7 @@
 /* The commands that work on files and run nothing: check, fmt, init, clean. */
 #include "core/cli/commands.h"
 #include "core/cli/session.h"
+#include "core/keyring.h"
 #include "core/s3_uri.h"
 #include "parser/format.h"
 #include "parser/parse.h"
@@ -48,12 +49,23 @@ static void print_diags_json(struct session *s)
     buf_free(&b);
 }
 
+static bool has_keys(struct session *s)
+{
+    struct keyring ring;
+    struct keyring_source from = {&s->pipeline.graph, s->place.root, environ, false};
+    bool ok = keyring_open(&ring, &s->arena, &from, &s->diags, &s->diags);
+    keyring_close(&ring);
+    return ok;
+}
+
 int cmd_check(const struct opts *o)
 {
     struct session s;
     int code = session_open(&s, o, SESSION_ASK);
-    if (code == EXIT_DONE && !eval_check_sources(&s.pipeline.graph, s.place.root, NULL, &s.diags))
-        code = EXIT_WRONG;
+    if (code == EXIT_DONE) {
+        bool here = eval_check_sources(&s.pipeline.graph, s.place.root, NULL, &s.diags);
+        code = has_keys(&s) && here ? EXIT_DONE : EXIT_WRONG;
+    }
     if (o->json) {
         print_diags_json(&s);
     } else if (code == EXIT_DONE && !o->quiet) {
