@@ -4,6 +4,11 @@
 
 #include <time.h>
 
+void cache_text_count(struct buf *b, const char *before, uint64_t n, const char *what)
+{
+    buf_printf(b, "%s%llu %s%s", before, (unsigned long long)n, what, n == 1 ? "" : "s");
+}
+
 static void put_output_names(struct buf *b, const struct record *r)
 {
     if (r->part_count == 1 && str_eq(r->parts[0].label, STR("s3"))) { /* the copy of an input */
@@ -109,16 +114,18 @@ void cache_text_check(struct buf *b, const struct cache_check_report *report, bo
             (unsigned long long)report->signatures, (unsigned long long)report->unknown_signatures,
             (unsigned long long)report->bad_signatures);
     } else {
-        buf_printf(
-            b,
-            "%s: %llu results, %llu objects in %llu packs, %llu segments; damaged: %llu objects, %llu packs, %llu segments\n",
-            sound ? "sound" : "damaged", (unsigned long long)report->records,
-            (unsigned long long)report->objects, (unsigned long long)report->packs,
-            (unsigned long long)report->segments, (unsigned long long)report->bad_objects,
-            (unsigned long long)report->bad_packs, (unsigned long long)report->bad_segments);
-        if (report->records_without_bytes > 0)
-            buf_printf(b, "of %llu results not all bytes are there\n",
-                       (unsigned long long)report->records_without_bytes);
+        cache_text_count(b, sound ? "sound: " : "damaged: ", report->records, "result");
+        cache_text_count(b, ", ", report->objects, "object");
+        cache_text_count(b, " in ", report->packs, "pack");
+        cache_text_count(b, ", ", report->segments, "segment");
+        cache_text_count(b, "; damaged: ", report->bad_objects, "object");
+        cache_text_count(b, ", ", report->bad_packs, "pack");
+        cache_text_count(b, ", ", report->bad_segments, "segment");
+        buf_put_char(b, '\n');
+        if (report->records_without_bytes > 0) {
+            cache_text_count(b, "of ", report->records_without_bytes, "result");
+            buf_put_str(b, STR(" not all bytes are there\n"));
+        }
         if (report->signatures || report->unknown_signatures || report->bad_signatures)
             buf_printf(b, "signatures: %llu good, %llu of keys not known here, %llu wrong\n",
                        (unsigned long long)report->signatures,

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 /* The commands that walk the graph: build, status, explain, restore. */
 #include "core/build.h"
+#include "core/cli/cache_text.h"
 #include "core/cli/commands.h"
 #include "core/cli/session.h"
 #include "core/run/jobserver.h"
@@ -208,9 +209,11 @@ static void say_watching(const struct opts *o, const struct round *r)
 {
     struct buf b;
     buf_init(&b, 256);
-    buf_printf(&b, "pawl: watching %u files", r->watch.names.count);
-    if (r->objects.uris.count)
-        buf_printf(&b, " and %u inputs in S3", r->objects.uris.count);
+    cache_text_count(&b, "pawl: watching ", r->watch.names.count, "file");
+    if (r->objects.uris.count) {
+        cache_text_count(&b, " and ", r->objects.uris.count, "input");
+        buf_put_str(&b, STR(" in S3"));
+    }
     buf_put_str(&b, STR("; Ctrl-C ends it\n"));
     if (!o->quiet && !o->json)
         (void)!file_write_all(STDERR_FILENO, b.s, b.n);

@@ -133,11 +133,13 @@ static int push(struct remote_session *s)
     if (pushed.whole)
         (void)!far_queue_drop(place, queue, queued);
     bool json = s->session.opts->json;
-    if (json)
+    if (json) {
         buf_printf(&s->out, "{\"pushed\":%u,\"known\":%u,\"whole\":%s", pushed.results,
                    pushed.known, pushed.whole ? "true" : "false");
-    else
-        buf_printf(&s->out, "pushed: %u results; %u were there\n", pushed.results, pushed.known);
+    } else {
+        cache_text_count(&s->out, "pushed: ", pushed.results, "result");
+        buf_printf(&s->out, "; %u %s there\n", pushed.known, pushed.known == 1 ? "was" : "were");
+    }
     put_cost(s);
     buf_put_str(&s->out, json ? STR("}\n") : STR(""));
     return pushed.whole ? EXIT_DONE : EXIT_FAILED;
@@ -171,7 +173,7 @@ static int pull(struct remote_session *s)
     if (x->opts->json)
         buf_printf(&s->out, "{\"here\":%u,\"missing\":%u", here, count - here);
     else
-        buf_printf(&s->out, "here: %u of %u results\n", here, count);
+        buf_printf(&s->out, "here: %u of %u result%s\n", here, count, count == 1 ? "" : "s");
     put_cost(s);
     buf_put_str(&s->out, x->opts->json ? STR("}\n") : STR(""));
     return here == count ? EXIT_DONE : EXIT_FAILED;
@@ -203,12 +205,13 @@ static int vouch(struct remote_session *s)
         return EXIT_WRONG;
     }
     far_vouch(s->far, is_vouchable, s, &pushed, d);
-    if (s->session.opts->json)
+    if (s->session.opts->json) {
         buf_printf(&s->out, "{\"vouched\":%u,\"known\":%u,\"whole\":%s}\n", pushed.results,
                    pushed.known, pushed.whole ? "true" : "false");
-    else
-        buf_printf(&s->out, "vouched for: %u results; %u were yours\n", pushed.results,
-                   pushed.known);
+    } else {
+        cache_text_count(&s->out, "vouched for: ", pushed.results, "result");
+        buf_printf(&s->out, "; %u %s yours\n", pushed.known, pushed.known == 1 ? "was" : "were");
+    }
     return pushed.whole ? EXIT_DONE : EXIT_FAILED;
 }
 

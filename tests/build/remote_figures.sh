@@ -69,7 +69,7 @@ remote: 5 of 5 found, * requests (* list, * get*), * down*"
 # By hand.
 elsewhere one
 pawl cache push
-says "pushed: 1 results; 4 were there
+says "pushed: 1 result; 4 were there
 remote: * requests (* list*put*), * up*"
 pawl cache push --json
 same "$(figure list)" 1

@@ -62,7 +62,8 @@ step both { in "src" out "both" run "cp src both" }
 END2
 unset PAWL_REMOTE
 pawl cache pull -f other.pipeline -p "where=$T/far"
-says "here: 1 of 1 results*"
+says "here: 1 of 1 result
+*"
 pawl cache ls --remote -f other.pipeline -p "where=$T/far"
 exits 2 pawl cache ls -f other.pipeline
 complains "*wants no Pipelinefile*"
