@@ -123,6 +123,35 @@ static void large_file_and_folder_come_through(void **state)
     expect_file(t->b, STR("d/one"), STR("1"));
 }
 
+/* Its lists come last, in a pack behind those of most chunks; what it says twice goes up once. */
+static void plain_file_of_several_packs_comes_through(void **state)
+{
+    struct two *t = *state;
+    struct str once = noise(t->a, 20 << 20, 1);
+    struct str all = str_join3(&t->a->arena, once, str_sub(once, 0, 4 << 20), STR("end"));
+    store(t->a, "x", STR("x"), all);
+    (void)only_file(t->a, STR("b"));
+    push(t, "x", 1);
+    struct far_count count = far_place_count(far_place_of(t->far_a));
+    assert_true(count.sent > once.n && count.sent < once.n + (1 << 20));
+    assert_true(fetch(t, "x"));
+    expect_file(t->b, STR("x"), all);
+}
+
+/* Readers would see it, but nobody is told of it at all. */
+static void plain_file_that_was_garbled_is_not_pushed(void **state)
+{
+    struct two *t = *state;
+    struct far_hit *hits;
+    store(t->a, "x", STR("x"), noise(t->a, 9 << 20, 1));
+    flip_byte(t->a, only_file(t->a, STR("b")), 5000000);
+    push(t, "x", 0);
+    store(t->a, "y", STR("y"), STR("hello\n"));
+    push(t, "y", 1);
+    assert_true(fetch(t, "y"));
+    assert_int_equal(look(t, "x", &hits), 0);
+}
+
 static void what_is_there_is_not_pushed_again(void **state)
 {
     struct two *t = *state;
@@ -694,6 +723,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(result_goes_from_one_cache_to_the_other),
         TEST(large_file_and_folder_come_through),
+        TEST(plain_file_of_several_packs_comes_through),
+        TEST(plain_file_that_was_garbled_is_not_pushed),
         TEST(what_is_there_is_not_pushed_again),
         TEST(same_bytes_go_up_once),
         TEST(each_segment_holds_places_for_all_its_roots),
