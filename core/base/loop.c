@@ -17,6 +17,8 @@
 #include <unistd.h>
 
 enum { LOOP_SIGNALS = 65, NS_PER_S = 1000000000 };
+enum { TIMER_BITS = 24 }; /* of an id: which timer; the others: its number */
+#define TIMER_DUE UINT32_MAX
 
 struct watch {
     loop_fd_function *f;
@@ -25,9 +27,11 @@ struct watch {
 
 struct timer {
     int64_t at_ns;
-    uint64_t id;
+    uint64_t number; /* from 1 on, as they were added; 0: free */
     loop_timer_function *f;
     void *context;
+    uint32_t
+        at; /* place in the heap; TIMER_DUE: taken from it, to be called now; free: next free one + 1 */
 };
 
 struct signal_watch {
@@ -42,8 +46,11 @@ struct loop {
     uint32_t dead;   /* entries with fd -1 */
     uint32_t *index; /* index[fd]: place in fds + 1, 0 for none */
     uint32_t index_cap;
-    struct timer *timers; /* sorted, the earliest last */
-    uint32_t timer_count, timer_cap;
+    struct timer *timers;           /* a timer stays where it is until it fired or was dropped */
+    uint32_t timer_cap, free_timer; /* the first free one + 1; 0: none */
+    uint32_t *heap;                 /* of timers: the earliest first */
+    uint32_t heap_count;
+    uint32_t *due; /* timers that fire in this round, in order */
     uint64_t last_timer;
     int64_t armed_ns;        /* what timer_fd is set to, 0: nothing */
     int timer_fd, signal_fd; /* signal_fd is -1 until the first signal */
@@ -106,6 +113,8 @@ void loop_close(struct loop *l)
     mem_free(l->watches);
     mem_free(l->index);
     mem_free(l->timers);
+    mem_free(l->heap);
+    mem_free(l->due);
     mem_free(l);
 }
 
@@ -162,38 +171,96 @@ static void compact(struct loop *l)
     l->dead = 0;
 }
 
+/* ---- timers ---- */
+
+/* Among equal instants the first added fires first. */
+static bool is_before(const struct loop *l, uint32_t x, uint32_t y)
+{
+    const struct timer *a = &l->timers[x];
+    const struct timer *b = &l->timers[y];
+    return a->at_ns != b->at_ns ? a->at_ns < b->at_ns : a->number < b->number;
+}
+
+static void heap_put(struct loop *l, uint32_t at, uint32_t timer)
+{
+    l->heap[at] = timer;
+    l->timers[timer].at = at;
+}
+
+/* Puts the timer at this free place, or above or below it, where it belongs. */
+static void heap_settle(struct loop *l, uint32_t at, uint32_t timer)
+{
+    while (at > 0 && is_before(l, timer, l->heap[(at - 1) / 2])) {
+        heap_put(l, at, l->heap[(at - 1) / 2]);
+        at = (at - 1) / 2;
+    }
+    for (;;) {
+        uint32_t below = 2 * at + 1;
+        if (below + 1 < l->heap_count && is_before(l, l->heap[below + 1], l->heap[below])) {
+            below++;
+        }
+        if (below >= l->heap_count || !is_before(l, l->heap[below], timer)) {
+            break;
+        }
+        heap_put(l, at, l->heap[below]);
+        at = below;
+    }
+    heap_put(l, at, timer);
+}
+
+static void heap_remove(struct loop *l, uint32_t at)
+{
+    uint32_t last = l->heap[--l->heap_count];
+    if (at < l->heap_count) {
+        heap_settle(l, at, last);
+    }
+}
+
+static void timers_grow(struct loop *l)
+{
+    uint32_t cap = l->timer_cap ? 2 * l->timer_cap : 16;
+    assert(cap <= UINT32_C(1) << TIMER_BITS);
+    l->timers = mem_resize(l->timers, cap * sizeof *l->timers);
+    l->heap = mem_resize(l->heap, cap * sizeof *l->heap);
+    l->due = mem_resize(l->due, cap * sizeof *l->due);
+    for (uint32_t i = cap; i-- > l->timer_cap;) {
+        l->timers[i] = (struct timer){.at = l->free_timer};
+        l->free_timer = i + 1;
+    }
+    l->timer_cap = cap;
+}
+
+static void timer_release(struct loop *l, uint32_t timer)
+{
+    l->timers[timer] = (struct timer){.at = l->free_timer};
+    l->free_timer = timer + 1;
+}
+
 timer_id loop_add_timer(struct loop *l, int64_t at_ns, loop_timer_function *f, void *context)
 {
     assert(f);
-    if (l->timer_count == l->timer_cap) {
-        l->timer_cap = l->timer_cap ? 2 * l->timer_cap : 16;
-        l->timers = mem_resize(l->timers, l->timer_cap * sizeof *l->timers);
+    if (!l->free_timer) {
+        timers_grow(l);
     }
-    /* Among equal instants the first added fires first. */
-    uint32_t i = l->timer_count;
-    while (i > 0 && l->timers[i - 1].at_ns <= at_ns) {
-        i--;
-    }
-    memmove(l->timers + i + 1, l->timers + i, (l->timer_count - i) * sizeof *l->timers);
-    l->timers[i] = (struct timer){at_ns, ++l->last_timer, f, context};
-    l->timer_count++;
-    return (timer_id){l->last_timer};
-}
-
-static void timer_remove(struct loop *l, uint32_t i)
-{
-    l->timer_count--;
-    memmove(l->timers + i, l->timers + i + 1, (l->timer_count - i) * sizeof *l->timers);
+    uint32_t timer = l->free_timer - 1;
+    l->free_timer = l->timers[timer].at;
+    l->timers[timer] = (struct timer){at_ns, ++l->last_timer, f, context, 0};
+    heap_settle(l, l->heap_count++, timer);
+    return (timer_id){l->last_timer << TIMER_BITS | timer};
 }
 
 void loop_drop_timer(struct loop *l, timer_id id)
 {
-    for (uint32_t i = 0; id.i && i < l->timer_count; i++) {
-        if (l->timers[i].id == id.i) {
-            timer_remove(l, i);
-            return;
-        }
+    uint32_t timer = (uint32_t)(id.i & ((UINT32_C(1) << TIMER_BITS) - 1));
+    if (id.i == 0 || timer >= l->timer_cap || l->timers[timer].number != id.i >> TIMER_BITS) {
+        return;
     }
+    if (l->timers[timer].at == TIMER_DUE) {
+        l->timers[timer].f = NULL; /* run_timers releases it */
+        return;
+    }
+    heap_remove(l, l->timers[timer].at);
+    timer_release(l, timer);
 }
 
 bool loop_add_signal(struct loop *l, int signal_number, loop_signal_function *f, void *context)
@@ -234,8 +301,8 @@ static int64_t now_ns(void)
 
 static void arm(struct loop *l)
 {
-    int64_t at = l->timer_count ? l->timers[l->timer_count - 1].at_ns : 0;
-    if (l->timer_count && at < 1) {
+    int64_t at = l->heap_count ? l->timers[l->heap[0]].at_ns : 0;
+    if (l->heap_count && at < 1) {
         at = 1; /* 0 would disarm; long past is due all the same */
     }
     if (at == l->armed_ns) {
@@ -249,22 +316,23 @@ static void arm(struct loop *l)
 /* Only what was due and known on entry: a timer that sets itself again cannot hold the loop. */
 static void run_timers(struct loop *l)
 {
-    if (l->timer_count == 0) {
+    if (l->heap_count == 0) {
         return;
     }
     int64_t now = now_ns();
-    uint64_t last = l->last_timer;
-    for (;;) {
-        uint32_t i = l->timer_count;
-        while (i > 0 && l->timers[i - 1].at_ns <= now && l->timers[i - 1].id > last) {
-            i--;
+    uint32_t count = 0;
+    while (l->heap_count > 0 && l->timers[l->heap[0]].at_ns <= now) {
+        l->due[count] = l->heap[0];
+        heap_remove(l, 0);
+        l->timers[l->due[count++]].at = TIMER_DUE;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        uint32_t due = l->due[i]; /* both arrays may move */
+        struct timer t = l->timers[due];
+        timer_release(l, due);
+        if (t.f) {
+            t.f(t.context);
         }
-        if (i == 0 || l->timers[i - 1].at_ns > now) {
-            return;
-        }
-        struct timer t = l->timers[i - 1];
-        timer_remove(l, i - 1);
-        t.f(t.context);
     }
 }
 

@@ -145,6 +145,73 @@ static void loop_timer_set_from_its_callback_waits_a_round(void **state)
     loop_close(s.l);
 }
 
+enum { MANY = 3000 };
+
+struct many {
+    struct loop *l;
+    timer_id ids[MANY];
+    int64_t at_ns[MANY];
+    bool dropped[MANY], fired[MANY];
+    int64_t last_ns;
+    int count;
+};
+
+struct one_of {
+    struct many *all;
+    int i;
+};
+
+/* Each drops one that may be due in the same round, and one that is not. */
+static void fire_one(void *context)
+{
+    struct one_of *x = context;
+    struct many *m = x->all;
+    assert_false(m->dropped[x->i] || m->fired[x->i]);
+    assert_true(m->at_ns[x->i] >= m->last_ns);
+    m->last_ns = m->at_ns[x->i];
+    m->fired[x->i] = true;
+    m->count++;
+    for (int k = 1; k < 3; k++) {
+        int other = (x->i + k * 997) % MANY;
+        if (x->i % 5 == 0 && !m->fired[other]) {
+            m->dropped[other] = true;
+            loop_drop_timer(m->l, m->ids[other]);
+        }
+    }
+    loop_drop_timer(m->l, m->ids[x->i]);
+}
+
+static void loop_many_timers_fire_in_order_but_for_the_dropped(void **state)
+{
+    (void)state;
+    static struct many m;
+    static struct one_of each[MANY];
+    m.l = loop_open();
+    int64_t now = time_boot_ns();
+    for (int i = 0; i < MANY; i++) {
+        each[i] = (struct one_of){&m, i};
+        m.at_ns[i] = now + (int64_t)i * 7919 % MANY / 100 * MS;
+        m.ids[i] = loop_add_timer(m.l, m.at_ns[i], fire_one, &each[i]);
+        for (int k = 0; k < i && i % 3 == 0; k += MANY / 4) {
+            if (!m.dropped[i / 2 + k / 2]) {
+                m.dropped[i / 2 + k / 2] = true;
+                loop_drop_timer(m.l, m.ids[i / 2 + k / 2]);
+            }
+        }
+    }
+    int left = 1;
+    while (left > 0 && time_boot_ns() < now + 10000 * MS) {
+        loop_wait(m.l, 10);
+        left = 0;
+        for (int i = 0; i < MANY; i++) {
+            left += !m.fired[i] && !m.dropped[i];
+        }
+    }
+    assert_int_equal(left, 0);
+    assert_true(m.count > MANY / 10);
+    loop_close(m.l);
+}
+
 static void loop_wait_is_bounded(void **state)
 {
     (void)state;
@@ -187,6 +254,7 @@ int main(void)
         cmocka_unit_test(loop_readable_descriptor_calls_back),
         cmocka_unit_test(loop_watch_dropped_by_a_neighbour_is_silent),
         cmocka_unit_test(loop_timers_fire_in_order_once),
+        cmocka_unit_test(loop_many_timers_fire_in_order_but_for_the_dropped),
         cmocka_unit_test(loop_timer_set_from_its_callback_waits_a_round),
         cmocka_unit_test(loop_wait_is_bounded),
         cmocka_unit_test(loop_signals_come_as_callbacks),
