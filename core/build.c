@@ -99,6 +99,7 @@ struct task *task_open(struct building *b, step_id s)
 
 static void task_close(struct task *t)
 {
+    look_seek_over(t);
     remote_forget(t);
     arena_free(&t->arena);
     mem_free(t);
@@ -404,7 +405,7 @@ static double load_now(const struct building *b)
 
 static void look_at_ready(struct building *b)
 {
-    while (b->ready_from < b->ready.n && !b->stopping) {
+    while (b->ready_from < b->ready.n && !b->stopping && !look_is_full(b)) {
         step_id s = b->ready.at[b->ready_from++];
         if (b->lives[s.i].life != LIFE_WANTED)
             continue;
@@ -534,7 +535,9 @@ static void run_loop(struct building *b)
             inputs_stop(b);
         if (b->interrupted)
             cut_hashing_short(b);
-        if (workers_collect(b->workers) > 0 || (!b->stopping && b->ready_from < b->ready.n))
+        look_flush(b);
+        bool more = !b->stopping && b->ready_from < b->ready.n && !look_is_full(b);
+        if (workers_collect(b->workers) > 0 || more)
             continue; /* what came back may have queued something */
         if (!is_busy(b))
             return;

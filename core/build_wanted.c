@@ -366,6 +366,8 @@ bool wanted_begin(struct building *b, struct diags *d)
     note_fans(b);
     keep_paths(b);
     count_waiting(b);
+    b->run_steps.at = ARENA_ARRAY(b->arena, struct run_step, b->wanted + 1);
+    b->run_steps.cap = b->wanted + 1;
     return inputs_begin(b, true, d);
 }
 

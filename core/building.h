@@ -90,6 +90,7 @@ struct task {
     const struct state_step *last; /* a copy; NULL: none */
     struct record last_record;     /* decoded where last has one */
     bool has_last_record;
+    bool seeking; /* counted in building.seeking */
     struct cache_hit *hits;
     uint32_t hit_count, hit_next;
 
@@ -171,8 +172,11 @@ struct building {
     VEC(step_id) ready;     /* a queue: ready_from .. n */
     uint32_t ready_from;
     VEC(struct skip) skips;
-    bool draining;  /* skips is being worked off further up the stack */
-    int64_t *paths; /* sched_paths */
+    VEC(struct task *) lookups; /* to be looked for in the local cache */
+    uint32_t seeking;           /* tasks that look for a result, from there on … */
+    bool full;                  /* … and there are enough of them */
+    bool draining;              /* skips is being worked off further up the stack */
+    int64_t *paths;             /* sched_paths */
     struct probe_life *probes;
     struct str platform; /* asked of the system once */
     struct str *gpu_names;
@@ -238,6 +242,12 @@ bool look_text(struct task *t, const struct gexpr *e,
 void look_probe_done(struct probe_life *p);
 void look_file_ready(void *context, uint32_t number); /* an observe_function */
 
+/* look_hits.c: so many steps look for a result at once, and no more; the others take no room yet */
+bool look_is_full(struct building *b);
+void look_flush(struct building *b); /* asks what was gathered: before each wait */
+void look_seek_over(
+    struct task *t); /* it does not look for a result any more; fine if it did not */
+
 /* execute.c */
 void execute_start(struct task *t); /* QUEUED → RUNNING, with task.grant taken */
 /* It ended well, but its outputs are not what was declared. */
@@ -252,7 +262,8 @@ void remote_open(struct building *b);
 void remote_close(struct building *b);
 bool remote_may_ask(const struct task *t);
 bool remote_may_give(const struct building *b, const struct graph_step *s);
-void remote_ask(struct task *t); /* then look_again */
+void remote_ask(struct task *t);       /* then look_again */
+void remote_flush(struct building *b); /* asks what was gathered */
 bool remote_may_fetch(const struct task *t);
 void remote_fetch(struct task *t); /* the hit far_next; then t->got, or the next hit; look_again */
 const struct cache *remote_near(const struct building *b);

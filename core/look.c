@@ -444,6 +444,7 @@ void look_end_up_to_date(struct task *t, const struct record *r, bool from_cache
 static void begin_anew(struct task *t)
 {
     t->leasable = false;
+    look_seek_over(t);
     lease_forget(t);
     remote_forget(t);
     t->looks_boot_ns = time_boot_ns();
@@ -474,6 +475,7 @@ static enum looked look_copies(struct task *t)
 enum looked look_must_run(struct task *t)
 {
     struct building *b = t->building;
+    look_seek_over(t);
     if (t->reason.n == 0)
         t->reason = look_change_reason(t);
     if (b->options->mode == BUILD_RUN) {

@@ -5,51 +5,117 @@
 #include "core/base/table.h"
 #include "core/look_inside.h"
 
+#include <assert.h>
+#include <string.h>
+
+enum { LOOKUPS_MOST = 256 };
+enum {
+    SEEK_MOST = 2048,
+    SEEK_AGAIN = SEEK_MOST / 4 * 3
+}; /* steps that look for a result at once */
+
 struct lookup {
-    struct work work;
-    struct building *building;
     struct task *task; /* its arena is the worker's while this is out */
-    struct cache *cache;
     struct digest fingerprint;
     int64_t not_before_ms;
-    struct arena notes_arena;
-    struct diags notes;
 };
 
-static void lookup_run(struct work *work)
+/* Several that came together. */
+struct lookups {
+    struct work work;
+    struct building *building;
+    struct cache *cache;
+    struct arena arena;
+    struct diags notes;
+    struct lookup *all;
+    uint32_t count;
+};
+
+static void lookups_run(struct work *work)
 {
-    struct lookup *l = (struct lookup *)work;
-    struct task *t = l->task;
-    t->hit_count =
-        cache_lookup(l->cache, &t->arena, &l->fingerprint, l->not_before_ms, &t->hits, &l->notes);
+    struct lookups *x = (struct lookups *)work;
+    for (uint32_t i = 0; i < x->count; i++) {
+        const struct lookup *l = &x->all[i];
+        struct task *t = l->task;
+        t->hit_count = cache_lookup(x->cache, &t->arena, &l->fingerprint, l->not_before_ms,
+                                    &t->hits, &x->notes);
+    }
 }
 
-static void lookup_done(struct work *work)
+static void lookups_done(struct work *work)
 {
-    struct lookup *l = (struct lookup *)work;
-    build_tell_notes(l->building, &l->notes);
-    arena_free(&l->notes_arena);
-    struct task *t = l->task;
-    mem_free(l);
-    t->awaited = 0;
-    t->stage = LOOK_HITS;
-    look_again(t);
+    struct lookups *x = (struct lookups *)work;
+    build_tell_notes(x->building, &x->notes);
+    for (uint32_t i = 0; i < x->count; i++) {
+        struct task *t = x->all[i].task;
+        t->awaited = 0;
+        t->stage = LOOK_HITS;
+        look_again(t);
+    }
+    arena_free(&x->arena);
+    mem_free(x);
+}
+
+static void lookups_begin(struct building *b, struct task *const *tasks, uint32_t count)
+{
+    struct lookups *x = mem_alloc(sizeof *x);
+    x->work = (struct work){.run = lookups_run, .done = lookups_done, .lane = BUILD_CACHE_LANE};
+    x->building = b;
+    x->cache = b->cache;
+    x->all = ARENA_ARRAY(&x->arena, struct lookup, count);
+    x->count = count;
+    diags_init(&x->notes, &x->arena);
+    for (uint32_t i = 0; i < count; i++) {
+        struct task *t = tasks[i];
+        x->all[i] = (struct lookup){t, t->fingerprint, look_not_before_ms(t)};
+        t->seeking = true;
+        b->seeking++;
+    }
+    assert(b->seeking <= SEEK_MOST);
+    workers_submit(b->workers, &x->work);
 }
 
 enum looked look_cache(struct task *t)
 {
     struct building *b = t->building;
-    struct lookup *l = mem_alloc(sizeof *l);
-    l->work = (struct work){.run = lookup_run, .done = lookup_done, .lane = BUILD_CACHE_LANE};
-    l->building = b;
-    l->task = t;
-    l->cache = b->cache;
-    l->fingerprint = t->fingerprint;
-    l->not_before_ms = look_not_before_ms(t);
-    diags_init(&l->notes, &l->notes_arena);
     t->awaited = 1;
-    workers_submit(b->workers, &l->work);
+    *VEC_PUSH(b->arena, &b->lookups) = t;
     return LOOKED_WAIT;
+}
+
+void look_seek_over(struct task *t)
+{
+    t->building->seeking -= t->seeking;
+    t->seeking = false;
+}
+
+bool look_is_full(struct building *b)
+{
+    uint32_t count = b->seeking + b->lookups.n;
+    b->full = count >= SEEK_MOST || (b->full && count > SEEK_AGAIN);
+    return b->full;
+}
+
+void look_flush(struct building *b)
+{
+    uint32_t begun = 0;
+    while (begun < b->lookups.n && (b->stopping || b->seeking < SEEK_MOST)) {
+        struct task **tasks = b->lookups.at + begun;
+        uint32_t count = b->lookups.n - begun;
+        count = count < LOOKUPS_MOST ? count : LOOKUPS_MOST;
+        if (b->stopping) {
+            look_again(*tasks); /* which leaves it to the end of the build */
+            begun++;
+            continue;
+        }
+        count = count < SEEK_MOST - b->seeking ? count : SEEK_MOST - b->seeking;
+        lookups_begin(b, tasks, count);
+        begun += count;
+    }
+    b->lookups.n -= begun;
+    if (begun > 0 && b->lookups.n > 0)
+        memmove(b->lookups.at, b->lookups.at + begun, b->lookups.n * sizeof *b->lookups.at);
+    remote_flush(b);
 }
 
 struct restoring {

@@ -3,43 +3,25 @@
  * goes on as if nothing were there, and what it asked for is dropped when it comes. Nothing waits without a bound. */
 #include "core/remote.h"
 
-#include "core/building.h"
+#include "core/remote_inside.h"
 #include "core/run/command.h"
 
 #include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
-enum { LANE_ASK = 1, LANE_FETCH = 2, LANE_PUSH = 3, THREADS = 4, WAIT_MS = 50 };
+enum { THREADS = 4, WAIT_MS = 50 };
+enum { WAVE = 1024 };     /* results fetched together; the next come while these are put in place */
 enum { QUIET_MS = 5000 }; /* a remote that is silent for so long is not waited for */
 #define SECOND_NS INT64_C(1000000000)
-#define LEAST_NS (2 * SECOND_NS)     /* so long anything may be waited for */
-#define UNKNOWN_NS (10 * SECOND_NS)  /* … and for a step that never ran here */
 #define GATHER_NS (10 * SECOND_NS)   /* results wait for company before they are pushed */
 #define PATIENCE_NS (30 * SECOND_NS) /* for all waits of a build that were in vain */
+#define MOMENT_NS (SECOND_NS / 200)
+#define COMPANY_NS (SECOND_NS / 20) /* a fetch waits for answers that others wait for */
 #define ABANDON_NS (2 * SECOND_NS)
 #define PULSE_NS (SECOND_NS / 2)
 #define TIDY_NS (10 * SECOND_NS) /* for merging what many builds have left there */
 #define DAY_MS INT64_C(86400000)
-
-/* A question, and what came of it. Lives as long as a task or a fetch needs the answer. */
-struct remote_ask {
-    struct work work;
-    struct remote *remote;
-    struct task *task; /* NULL: waits no more */
-    timer_id timer;
-    int64_t began_ns;
-    uint32_t users;
-    struct arena arena;
-    struct diags notes;
-    struct digest fingerprint;
-    int64_t not_before_ms;
-    bool fresh;
-    struct str output; /* whose older result says how long the step takes; empty: that is known */
-    struct far_hit *hits;
-    uint32_t count;
-    int64_t expected_ns;
-};
 
 /* Several results on their way. */
 struct remote_fetch {
@@ -65,27 +47,6 @@ struct push {
     uint32_t count;
     struct far_pushed pushed;
     int64_t until_boot_ns;
-};
-
-struct remote {
-    struct building *building;
-    struct far *far;
-    struct workers *workers; /* NULL: nothing was asked yet */
-    bool read, write;
-    VEC(struct task *) wanting; /* to be fetched next */
-    struct remote_fetch *fetch; /* under way */
-    uint32_t waiting;           /* tasks that wait for an answer, or for bytes … */
-    int64_t waits_since_ns;     /* … of which the first began then */
-    int64_t waited_ns;          /* in all, whether one or many waited */
-    uint32_t asked;
-    VEC(struct digest) used; /* not noted yet */
-    bool gave;               /* something was pushed, or tried to be */
-    uint32_t overdue; /* answers that nobody waits for any more: until they come, nobody asks */
-    bool pushing, to_push, ending, closing;
-    bool hurry; /* others wait for what is to be pushed */
-    timer_id push_timer, pulse;
-    struct leases *leases;          /* once the build has ended */
-    int64_t lost_ns, lost_until_ns; /* waited in vain; the last time ended then */
 };
 
 /* ---- open ---- */
@@ -213,7 +174,7 @@ void remote_open(struct building *b)
     r->to_push = r->write && has_queue(r);
 }
 
-static bool start_workers(struct remote *r)
+bool remote_start_workers(struct remote *r)
 {
     if (!r->workers) {
         r->workers = workers_open(THREADS);
@@ -223,13 +184,13 @@ static bool start_workers(struct remote *r)
     return r->workers != NULL;
 }
 
-static int64_t patience_ns(const struct remote *r)
+int64_t remote_patience_ns(const struct remote *r)
 {
     return r->lost_ns < PATIENCE_NS ? PATIENCE_NS - r->lost_ns : 0;
 }
 
 /* What several waited for at a time counts once. */
-static void count_lost(struct remote *r, int64_t since_ns)
+void remote_count_lost(struct remote *r, int64_t since_ns)
 {
     int64_t now = time_boot_ns();
     int64_t from = since_ns > r->lost_until_ns ? since_ns : r->lost_until_ns;
@@ -242,7 +203,7 @@ static bool is_quiet(const struct remote *r)
     return far_place_quiet_ms(far_place_of(r->far)) >= QUIET_MS;
 }
 
-static void tell_notes(struct remote *r, const struct diags *notes)
+void remote_tell_notes(struct remote *r, const struct diags *notes)
 {
     if (!r->closing)
         build_tell_notes(r->building, notes);
@@ -252,7 +213,7 @@ bool remote_may_ask(const struct task *t)
 {
     const struct remote *r = t->building->remote;
     uint32_t policy = graph_step(t->building->graph, t->step)->remote;
-    return r && r->read && r->overdue == 0 && !t->building->stopping && patience_ns(r) > 0
+    return r && r->read && r->overdue == 0 && !t->building->stopping && remote_patience_ns(r) > 0
            && (policy == GRAPH_REMOTE_READ || policy == GRAPH_REMOTE_READ_WRITE)
            && !far_place_is_down(far_place_of(r->far));
 }
@@ -268,14 +229,14 @@ uint32_t remote_waiting(const struct building *b)
     return b->remote ? b->remote->waiting + lease_waiting(b) : 0;
 }
 
-static void begin_wait(struct remote *r, struct task *t)
+void remote_begin_wait(struct remote *r, struct task *t)
 {
     t->awaited = 1;
     if (r->waiting++ == 0)
         r->waits_since_ns = time_boot_ns();
 }
 
-static void end_wait(struct remote *r, struct task *t)
+void remote_end_wait(struct remote *r, struct task *t)
 {
     t->awaited = 0;
     if (--r->waiting == 0)
@@ -292,127 +253,13 @@ struct workers *remote_workers(const struct building *b)
     return b->remote->workers;
 }
 
-/* ---- asking ---- */
-
-static void ask_release(struct remote_ask *a)
-{
-    if (a && --a->users == 0) {
-        arena_free(&a->arena);
-        mem_free(a);
-    }
-}
-
-static void ask_run(struct work *work)
-{
-    struct remote_ask *a = (struct remote_ask *)work;
-    struct far *f = a->remote->far;
-    if (a->fresh)
-        far_look(f, &a->notes);
-    a->count = far_lookup(f, &a->arena, &a->fingerprint, a->not_before_ms, &a->hits, &a->notes);
-    if (a->count == 0 && a->output.n)
-        a->expected_ns = far_expect_ms(f, a->output) * 1000000;
-}
-
-static void ask_done(struct work *work)
-{
-    struct remote_ask *a = (struct remote_ask *)work;
-    struct remote *r = a->remote;
-    struct task *t = a->task;
-    tell_notes(r, &a->notes);
-    a->task = NULL;
-    if (!t) {
-        r->overdue--;
-        ask_release(a);
-        return;
-    }
-    loop_drop_timer(r->building->loop, a->timer);
-    t->far_hits = a->hits;
-    t->far_count = a->count;
-    t->far_expected_ns = a->expected_ns;
-    ask_release(a); /* the task holds it, too */
-    end_wait(r, t);
-    look_again(t);
-}
-
-/* The task goes on without an answer. */
-static void ask_give_up(struct remote_ask *a)
-{
-    struct task *t = a->task;
-    struct remote *r = a->remote;
-    a->task = NULL;
-    loop_drop_timer(r->building->loop, a->timer);
-    count_lost(r, a->began_ns);
-    r->overdue++;
-    t->ask = NULL;
-    ask_release(a);
-    end_wait(r, t);
-    look_again(t);
-}
-
-static void ask_late(void *context)
-{
-    ask_give_up(context);
-}
-
-/* It may be asked again, of other inputs or after a while. */
-static void remote_forget_answer(struct task *t)
-{
-    ask_release(t->ask);
-    t->ask = NULL;
-    t->far_hits = NULL;
-    t->far_count = t->far_next = 0;
-}
-
-static void pulse_begin(struct remote *r);
-
-static int64_t bound_ns(int64_t expected_ns)
-{
-    int64_t half = expected_ns / 2;
-    return half > LEAST_NS ? half : LEAST_NS;
-}
-
-void remote_ask(struct task *t)
-{
-    struct remote *r = t->building->remote;
-    const struct graph *g = t->building->graph;
-    remote_forget_answer(t);
-    if (!start_workers(r)) {
-        look_again(t);
-        return;
-    }
-    const struct graph_step *s = graph_step(g, t->step);
-    int64_t expire_ms = s->expire_ns == 0 ? 0 : s->expire_ns < 1000000 ? 1 : s->expire_ns / 1000000;
-    struct remote_ask *a = mem_alloc(sizeof *a);
-    a->work = (struct work){.run = ask_run, .done = ask_done, .lane = LANE_ASK};
-    a->remote = r;
-    a->task = t;
-    a->users = 2; /* the work, and the task */
-    a->fingerprint = t->fingerprint;
-    a->not_before_ms = plan_not_before_ms(time_now_ns() / 1000000, expire_ms);
-    diags_init(&a->notes, &a->arena);
-    a->fresh = t->fresh;
-    if (!t->last && s->outputs.n)
-        a->output = str_copy(&a->arena, graph_path(g, g->outputs[s->outputs.first].file));
-    int64_t expected =
-        t->last && t->last->duration_ns > 0 ? bound_ns(t->last->duration_ns) : UNKNOWN_NS;
-    int64_t patience = patience_ns(r);
-    a->began_ns = time_boot_ns();
-    a->timer = loop_add_timer(
-        t->building->loop, a->began_ns + (expected < patience ? expected : patience), ask_late, a);
-    pulse_begin(r);
-    t->ask = a;
-    r->asked++;
-    begin_wait(r, t);
-    workers_submit(r->workers, &a->work);
-}
-
 /* ---- fetching ---- */
 
 static void fetch_release(struct remote_fetch *f)
 {
     if (f && --f->users == 0) {
         for (uint32_t i = 0; i < f->count; i++)
-            ask_release(f->asks[i]);
+            remote_ask_release(f->asks[i]);
         arena_free(&f->arena);
         mem_free(f);
     }
@@ -426,7 +273,7 @@ static void fetch_run(struct work *work)
 
 static void go_on(struct task *t, struct remote_fetch *f, const struct cache_hit *got)
 {
-    end_wait(t->building->remote, t);
+    remote_end_wait(t->building->remote, t);
     t->got = got;
     if (got) {
         fetch_release(t->fetch);
@@ -444,7 +291,7 @@ static void fetch_done(struct work *work)
 {
     struct remote_fetch *f = (struct remote_fetch *)work;
     struct remote *r = f->remote;
-    tell_notes(r, &f->notes);
+    remote_tell_notes(r, &f->notes);
     if (f->timer.i)
         loop_drop_timer(r->building->loop, f->timer);
     else
@@ -466,7 +313,7 @@ static void fetch_give_up(struct remote *r)
     struct remote_fetch *f = r->fetch;
     if (f && f->timer.i) {
         loop_drop_timer(r->building->loop, f->timer);
-        count_lost(r, f->began_ns);
+        remote_count_lost(r, f->began_ns);
         f->timer = (timer_id){0};
         r->overdue++;
         for (uint32_t i = 0; i < f->count; i++) {
@@ -501,7 +348,7 @@ static int64_t fetch_bound(const struct remote_fetch *f, uint32_t jobs)
         longest = ns > longest ? ns : longest;
     }
     sum /= jobs;
-    return bound_ns(sum > longest ? sum : longest);
+    return remote_bound_ns(sum > longest ? sum : longest);
 }
 
 uint32_t remote_jobs(const struct building *b)
@@ -510,15 +357,14 @@ uint32_t remote_jobs(const struct building *b)
     return b->options->jobs ? b->options->jobs : cpus > 0 ? (uint32_t)cpus : 1;
 }
 
-static void fetch_next(struct remote *r)
+/* The first of those that wait. */
+static struct remote_fetch *fetch_of(struct remote *r)
 {
-    if (r->fetch || r->wanting.n == 0 || r->ending)
-        return;
     struct remote_fetch *f = mem_alloc(sizeof *f);
-    f->work = (struct work){.run = fetch_run, .done = fetch_done, .lane = LANE_FETCH};
+    f->work = (struct work){.run = fetch_run, .done = fetch_done, .lane = REMOTE_LANE_FETCH};
     f->remote = r;
     f->users = 1;
-    f->count = r->wanting.n;
+    f->count = r->wanting.n < WAVE ? r->wanting.n : WAVE;
     f->wants = ARENA_ARRAY(&f->arena, struct far_want, f->count);
     f->tasks = ARENA_ARRAY(&f->arena, struct task *, f->count);
     f->asks = ARENA_ARRAY(&f->arena, struct remote_ask *, f->count);
@@ -528,43 +374,66 @@ static void fetch_next(struct remote *r)
         f->wants[i].hit = &t->far_hits[t->far_next];
         f->tasks[i] = t;
         f->asks[i] = t->ask;
-        t->ask->users++;
+        remote_ask_hold(t->ask);
     }
-    r->wanting.n = 0;
+    r->wanting.n -= f->count;
+    memmove(r->wanting.at, r->wanting.at + f->count, r->wanting.n * sizeof *r->wanting.at);
+    return f;
+}
+
+static void fetch_start(struct remote *r)
+{
+    struct remote_fetch *f = fetch_of(r);
     int64_t bound = fetch_bound(f, remote_jobs(r->building));
     f->began_ns = time_boot_ns();
     f->until_boot_ns = f->began_ns + bound;
     f->timer = loop_add_timer(r->building->loop, f->until_boot_ns, fetch_late, f);
     r->fetch = f;
-    pulse_begin(r);
+    remote_pulse_begin(r);
     workers_submit(r->workers, &f->work);
 }
 
-/* Begins with the next round of the loop, so that all that are found together are fetched together. */
 static void fetch_soon(void *context)
 {
-    fetch_next(context);
+    struct remote *r = context;
+    r->fetch_timer = (timer_id){0};
+    fetch_next(r);
+}
+
+/* Waits a moment for others of which it will be known at once that they are wanted, too: each fetch has its costs. */
+static void fetch_next(struct remote *r)
+{
+    if (r->fetch || r->wanting.n == 0 || r->ending || r->fetch_timer.i)
+        return;
+    int64_t now = time_boot_ns();
+    r->wanting_since_ns = r->wanting_since_ns ? r->wanting_since_ns : now;
+    int64_t patience = r->asks > 0 ? COMPANY_NS : MOMENT_NS;
+    if (r->wanting.n < WAVE && now - r->wanting_since_ns < patience) {
+        r->fetch_timer = loop_add_timer(r->building->loop, now + MOMENT_NS, fetch_soon, r);
+        return;
+    }
+    r->wanting_since_ns = 0;
+    fetch_start(r);
 }
 
 bool remote_may_fetch(const struct task *t)
 {
     const struct remote *r = t->building->remote;
-    return patience_ns(r) > 0
+    return remote_patience_ns(r) > 0
            && !(r->fetch && !r->fetch->timer.i); /* nobody waits for a late one */
 }
 
 void remote_fetch(struct task *t)
 {
     struct remote *r = t->building->remote;
-    begin_wait(r, t);
+    remote_begin_wait(r, t);
     *VEC_PUSH(t->building->arena, &r->wanting) = t;
-    if (r->wanting.n == 1 && !r->fetch)
-        (void)loop_add_timer(t->building->loop, time_boot_ns() + 5000000, fetch_soon, r);
+    fetch_next(r);
 }
 
 void remote_forget(struct task *t)
 {
-    ask_release(t->ask);
+    remote_ask_release(t->ask);
     fetch_release(t->fetch);
     t->ask = NULL;
     t->fetch = NULL;
@@ -579,8 +448,8 @@ static void stop_waiting(struct remote *r)
     fetch_give_up(r);
     for (uint32_t i = 0; i < b->graph->step_count; i++) {
         struct task *t = b->lives[i].task;
-        if (t && t->ask && t->ask->task == t)
-            ask_give_up(t->ask);
+        if (t)
+            remote_ask_give_up(t);
     }
 }
 
@@ -591,10 +460,10 @@ static void pulse_beat(void *context)
     if (is_quiet(r))
         stop_waiting(r);
     if (remote_waiting(r->building) > 0)
-        pulse_begin(r);
+        remote_pulse_begin(r);
 }
 
-static void pulse_begin(struct remote *r)
+void remote_pulse_begin(struct remote *r)
 {
     if (!r->pulse.i)
         r->pulse = loop_add_timer(r->building->loop, time_boot_ns() + PULSE_NS, pulse_beat, r);
@@ -657,7 +526,7 @@ static void push_done(struct work *work)
 {
     struct push *p = (struct push *)work;
     struct remote *r = p->remote;
-    tell_notes(r, &p->notes);
+    remote_tell_notes(r, &p->notes);
     r->pushing = false;
     if (p->pushed.whole)
         lease_end(r->building, p->fingerprints, p->count);
@@ -670,10 +539,10 @@ static void push_done(struct work *work)
 
 static void push_start(struct remote *r, int64_t until_boot_ns)
 {
-    if (!start_workers(r))
+    if (!remote_start_workers(r))
         return;
     struct push *p = mem_alloc(sizeof *p);
-    p->work = (struct work){.run = push_run, .done = push_done, .lane = LANE_PUSH};
+    p->work = (struct work){.run = push_run, .done = push_done, .lane = REMOTE_LANE_PUSH};
     p->remote = r;
     p->until_boot_ns = until_boot_ns;
     diags_init(&p->notes, &p->arena);
@@ -730,7 +599,7 @@ static void tidy_done(struct work *work)
 static void tidy_start(struct remote *r)
 {
     struct tidy *t = mem_alloc(sizeof *t);
-    t->work = (struct work){.run = tidy_run, .done = tidy_done, .lane = LANE_PUSH};
+    t->work = (struct work){.run = tidy_run, .done = tidy_done, .lane = REMOTE_LANE_PUSH};
     t->remote = r;
     r->pushing = true;
     workers_submit(r->workers, &t->work);
@@ -742,7 +611,7 @@ static void finish(struct remote *r)
     r->ending = true;
     if (r->push_timer.i)
         loop_drop_timer(b->loop, r->push_timer);
-    int64_t began = time_boot_ns(), until = began + patience_ns(r);
+    int64_t began = time_boot_ns(), until = began + remote_patience_ns(r);
     wait_for_push(r, until);
     if (r->to_push && !r->pushing && !b->interrupted
         && !far_place_is_unwritable(far_place_of(r->far))) {
@@ -750,7 +619,7 @@ static void finish(struct remote *r)
         wait_for_push(r, until);
     }
     if (r->pushing)
-        count_lost(r, began);
+        remote_count_lost(r, began);
     if (has_queue(r) && !far_place_is_unwritable(far_place_of(r->far)))
         build_notice(b, "remote-unfinished", false,
                      STR("not all results are in the remote cache yet: the next build here, or "
@@ -809,9 +678,10 @@ static void free_remote(struct remote *r)
 
 static void free_left(struct work *work)
 {
-    if (work->run == ask_run) {
-        ask_release((struct remote_ask *)work);
-    } else if (work->run == fetch_run) {
+    if (remote_ask_free(work)) {
+        return;
+    }
+    if (work->run == fetch_run) {
         fetch_release((struct remote_fetch *)work);
     } else if (work->run == push_run) {
         arena_free(&((struct push *)work)->arena);
@@ -845,7 +715,7 @@ void remote_close(struct building *b)
     if (r->workers) {
         if (workers_pending(r->workers) > 0)
             far_place_give_up(far_place_of(r->far), NULL);
-        int64_t patience = is_quiet(r) ? 0 : patience_ns(r);
+        int64_t patience = is_quiet(r) ? 0 : remote_patience_ns(r);
         int64_t until = time_boot_ns() + (patience < ABANDON_NS ? patience : ABANDON_NS);
         while (workers_pending(r->workers) > 0 && time_boot_ns() < until)
             loop_wait(b->loop, WAIT_MS);

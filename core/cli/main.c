@@ -8,7 +8,7 @@
 #include <signal.h>
 #include <unistd.h>
 
-enum { LARGE_ROOM = 1 << 20 };
+enum { LARGE_ROOM = 1 << 20, HEAPS = 2 };
 
 static int dispatch(const struct opts *o)
 {
@@ -78,12 +78,14 @@ static void fill_standard_streams(void)
         close(fd);
 }
 
-/* Room that is asked for again and again is not given back in between; what is large is, each time. */
+/* Room that is asked for again and again is not given back in between; what is large is, each time. Many heaps would
+ * each keep room that its own threads alone can have. */
 static void set_memory(void)
 {
     (void)mallopt(M_MMAP_THRESHOLD, LARGE_ROOM);
     (void)mallopt(M_TRIM_THRESHOLD, 4 * LARGE_ROOM);
     (void)mallopt(M_TOP_PAD, LARGE_ROOM);
+    (void)mallopt(M_ARENA_MAX, HEAPS);
 }
 
 int main(int argc, char **argv)
