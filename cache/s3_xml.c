@@ -122,7 +122,7 @@ static bool read_document(struct reading *r, struct str text)
 /* A key as it stands there; how it is written is known at the end. */
 static struct str read_key(struct reading *r, struct str text)
 {
-    if (text.n > ESCAPED * S3_KEY_LIMIT) {
+    if (text.n > (size_t)ESCAPED * S3_KEY_LIMIT) {
         refuse(r);
         return STR_NONE;
     }

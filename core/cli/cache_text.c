@@ -126,10 +126,11 @@ void cache_text_check(struct buf *b, const struct cache_check_report *report, bo
             cache_text_count(b, "of ", report->records_without_bytes, "result");
             buf_put_str(b, STR(" not all bytes are there\n"));
         }
-        if (report->signatures || report->unknown_signatures || report->bad_signatures)
+        if (report->signatures || report->unknown_signatures || report->bad_signatures) {
             buf_printf(b, "signatures: %llu good, %llu of keys not known here, %llu wrong\n",
                        (unsigned long long)report->signatures,
                        (unsigned long long)report->unknown_signatures,
                        (unsigned long long)report->bad_signatures);
+        }
     }
 }

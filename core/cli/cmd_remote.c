@@ -170,10 +170,11 @@ static int pull(struct remote_session *s)
     far_fetch(s->far, wants, count, INT64_MAX, &x->arena, &x->diags);
     for (uint32_t i = 0; i < count; i++)
         here += wants[i].here;
-    if (x->opts->json)
+    if (x->opts->json) {
         buf_printf(&s->out, "{\"here\":%u,\"missing\":%u", here, count - here);
-    else
+    } else {
         buf_printf(&s->out, "here: %u of %u result%s\n", here, count, count == 1 ? "" : "s");
+    }
     put_cost(s);
     buf_put_str(&s->out, x->opts->json ? STR("}\n") : STR(""));
     return here == count ? EXIT_DONE : EXIT_FAILED;
