@@ -308,6 +308,36 @@ static enum depot_answer dir_put(struct depot *base, struct str key,
     return answer == DEPOT_ABSENT ? DEPOT_REFUSED : answer; /* a put finds its folder missing */
 }
 
+enum depot_answer depot_dir_adopt(struct depot *base, struct str key, int fd, uint64_t bytes,
+                                  struct depot_reply *reply)
+{
+    struct depot_dir *d = (struct depot_dir *)base;
+    const struct depot_source source = {.fd = fd, .fd_bytes = bytes};
+    char name[KEY_LIMIT], from[TMP_NAME];
+    struct stat st;
+    bool sync = !d->hasty || !str_starts(key, STR("p/"));
+    *reply = (struct depot_reply){.now_ms = stamp_now(&d->latest)};
+    snprintf(from, sizeof from, "/proc/self/fd/%d", fd);
+    file_kill_point();
+    if (sync && fdatasync(fd) != 0) {
+        return fail(reply, errno);
+    }
+    file_kill_point();
+    if (!d->writable || !key_name(key, name)
+        || linkat(AT_FDCWD, from, d->fd, name, AT_SYMLINK_FOLLOW) != 0) {
+        return dir_put(base, key, &source, false, reply); /* without /proc it is copied */
+    }
+    if (fstat(fd, &st) == 0) {
+        d->latest = (struct stamp){ctime_ms(&st), time_boot_ns()};
+        reply->now_ms = reply->stored_ms = d->latest.ms;
+    }
+    if (sync && !sync_folder_of(d, key)) {
+        reply->error = errno;
+        return DEPOT_LATER;
+    }
+    return DEPOT_DONE;
+}
+
 /* ---- list ---- */
 
 struct keys {

@@ -10,6 +10,10 @@ struct depot *depot_dir_open(struct str dir, bool writable, struct diags *notes)
 /* From now on packs are written without waiting for the disk: for copies of what lies elsewhere too. After a power cut
  * they may be garbled, which readers see by their digests; segments are synced as ever. */
 void depot_dir_trust_memory(struct depot *d);
+/* As a put of the open file's bytes, which was made in this folder without a name (O_TMPFILE) and gets this one, new to
+ * it: nothing is copied, and what has no name yet goes with the process. The lane's. */
+enum depot_answer depot_dir_adopt(struct depot *d, struct str key, int fd, uint64_t bytes,
+                                  struct depot_reply *reply);
 /* The folder's descriptor, borrowed: for opening files in it by key. [any] */
 int depot_dir_fd(const struct depot *d);
 /* Changes when a key comes or goes right below this folder ("m"); 0: cannot tell. Two changes within a

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: MIT */
-/* Fetching: ranges into a spool, each object verified and copied as it lies into packs of the local cache, then one
- * segment for all results that are whole. A root that fails in one place is tried in the next. */
+/* Fetching: ranges into a spool, whose files become packs of the local cache once each object in them is verified, then
+ * one segment for all results that are whole. A root that fails in one place is tried in the next. */
 #include "cache/depot_dir.h"
+#include "cache/far_adopt.h"
 #include "cache/far_inside.h"
-#include "cache/far_spool.h"
 #include "cache/place.h"
 #include "core/base/file.h"
 #include "core/base/workers.h"
@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 enum { FETCH_THREADS = 16, ROOT_KEY = 41, PLACES_LIMIT = 4 };
-enum { NEAR_TARGET = 16 << 20 }; /* of a local pack, which stands in memory beside what arrives */
+enum { NEAR_TARGET = 16 << 20 }; /* of a local pack that must be copied: it stands in memory */
 #define BATCH_BYTES (UINT64_C(256) << 20) /* spooled at once, unless one root is larger */
 
 enum root_state { ROOT_WANTED, ROOT_HERE, ROOT_LOST };
@@ -36,6 +36,7 @@ struct fetching {
     VEC(struct root) roots;
     struct known known; /* objects that this fetch has brought */
     struct pack_writer writer;
+    struct far_adopt adopt;
     int64_t began_boot_ns;
     struct diags *notes;
 };
@@ -126,39 +127,47 @@ static const struct pack_place *place_number(const struct root *root, uint32_t n
     return NULL;
 }
 
-/* ---- copying ---- */
+/* ---- taking ---- */
 
-struct copying {
+struct taking {
     struct fetching *x;
     struct pack_runs runs;
     bool full; /* the local cache does not take it */
 };
 
-static bool keep_object(void *context, const struct ref *ref, const struct pack_item *item)
+static bool vouch(void *context, const struct ref *ref, const struct pack_run *rest,
+                  uint64_t *length)
 {
-    struct copying *c = context;
-    struct fetching *x = c->x;
+    struct taking *t = context;
     struct pack_run at;
-    if (!known_find(&x->known, ref, &at)) {
-        if (!pack_add_stored(&x->writer, ref, item, &at, x->notes)) {
-            c->full = true;
-            return false;
-        }
-        known_add(&x->known, ref, &at);
+    if (!far_adopt_blob(&t->x->adopt, ref, rest, length, &at)) {
+        return false;
     }
-    pack_runs_add(&c->runs, &at);
+    pack_runs_add(&t->runs, &at);
     return true;
 }
 
-static void copy_root(struct fetching *x, struct root *root, const struct pack_place *place)
+static bool keep_object(void *context, const struct ref *ref, const struct pack_item *item,
+                        const struct pack_run *from)
 {
-    struct copying c = {.x = x, .runs = {.arena = &x->arena}};
-    const struct place_tee tee = {keep_object, NULL, &c};
+    struct taking *t = context;
+    struct pack_run at;
+    t->full = !far_adopt_object(&t->x->adopt, ref, item, from, &at);
+    if (!t->full) {
+        pack_runs_add(&t->runs, &at);
+    }
+    return !t->full;
+}
+
+static void take_root(struct fetching *x, struct root *root, const struct pack_place *place)
+{
+    struct taking t = {.x = x, .runs = {.arena = &x->arena}};
+    const struct place_tee tee = {keep_object, vouch, NULL, &t};
     const struct fetch from = {far_spool_depot(x->spool), -1, x->near->frames, false};
     if (fetch_pass(&from, place, &tee) == FETCH_DONE) {
-        root->here = (struct pack_place){root->ref, c.runs.at, c.runs.n};
+        root->here = (struct pack_place){root->ref, t.runs.at, t.runs.n};
         root->state = ROOT_HERE;
-    } else if (c.full) {
+    } else if (t.full) {
         root->state = ROOT_LOST;
     }
 }
@@ -182,7 +191,7 @@ struct batch {
     uint64_t bytes;
 };
 
-/* As they lie there, so that what comes first can be copied while the rest is on its way. */
+/* As they lie there, so that what comes first can be taken while the rest is on its way. */
 static int by_position(const void *x, const void *y)
 {
     const struct pack_place *a = ((const struct wanted_root *)x)->place;
@@ -208,8 +217,16 @@ static void run_batch(struct fetching *x, struct batch *b)
         }
     }
     far_spool_fill(x->spool, &from, runs.at, runs.n);
+    far_adopt_begin(&x->adopt);
     for (uint32_t i = 0; i < b->roots.n; i++) {
-        copy_root(x, b->roots.at[i].root, b->roots.at[i].place);
+        take_root(x, b->roots.at[i].root, b->roots.at[i].place);
+    }
+    far_adopt_end(&x->adopt);
+    for (uint32_t i = 0; i < b->roots.n; i++) {
+        struct root *root = b->roots.at[i].root;
+        if (root->state == ROOT_HERE && !far_adopt_settle(&x->adopt, &root->here)) {
+            root->state = ROOT_LOST;
+        }
     }
     far_spool_empty(x->spool);
     b->roots.n = 0;
@@ -351,6 +368,8 @@ void far_fetch(struct far *f, struct far_want *wants, uint32_t count, int64_t un
     known_init(&x.known);
     pack_writer_init(&x.writer, x.near->depot);
     x.writer.target = NEAR_TARGET;
+    x.adopt =
+        (struct far_adopt){x.spool, x.near->depot, &x.writer, &x.known, &x.arena, x.notes, NULL, 0};
     fetch_all(&x, wants, count, a);
     pack_writer_free(&x.writer);
     known_free(&x.known);

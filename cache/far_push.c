@@ -102,8 +102,10 @@ static bool added(struct copying *c, const struct ref *ref, const struct pack_ru
     return true;
 }
 
-static bool take_object(void *context, const struct ref *ref, const struct pack_item *item)
+static bool take_object(void *context, const struct ref *ref, const struct pack_item *item,
+                        const struct pack_run *from)
 {
+    (void)from;
     struct copying *c = context;
     struct pack_run at;
     if (!is_first_mention(c, ref) || add_known(c, ref)) {
@@ -198,7 +200,7 @@ static enum copied copy_root(struct far_pusher *x, const struct ref *root, struc
     const struct fetch from = {x->near->depot, x->near->folder, x->near->frames, false};
     for (uint32_t i = 0; i < count; i++) {
         struct copying c = {.x = x, .runs = {.arena = a}, .fd = -1, .notes = notes};
-        const struct place_tee tee = {take_object, take_plain, &c};
+        const struct place_tee tee = {take_object, NULL, take_plain, &c};
         table_init(&c.seen, &c.arena);
         bool ok = fetch_pass(&from, &places[i], &tee) == FETCH_DONE;
         arena_free(&c.arena);

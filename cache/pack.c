@@ -15,12 +15,10 @@
 
 static const char pack_magic[] = "pawlpak1";
 enum {
-    PACK_HEAD = 8,
     PACK_TAIL_DIGEST = 8,
     FOOTER_ENTRY_MIN = 36,
     FOOTER_ENTRY_MAX = 63,
     FOOTER_LIMIT = PACK_ENTRIES_LIMIT * 48,
-    ITEM_HEAD_MAX = 21,
     FOOTER_GET_LIMIT = 4 << 20,
 };
 
@@ -151,7 +149,7 @@ static size_t end_bound(const struct pack_writer *w)
 
 static bool fits(const struct pack_writer *w, size_t stored)
 {
-    return w->body.n + PACK_HEAD + ITEM_HEAD_MAX + stored + end_bound(w) <= PACK_LIMIT
+    return w->body.n + PACK_HEAD + PACK_ITEM_HEAD_MAX + stored + end_bound(w) <= PACK_LIMIT
            && w->count < PACK_ENTRIES_LIMIT;
 }
 
@@ -173,22 +171,45 @@ void pack_note_put(struct pack_writer *w, const struct pack_id *id, uint64_t byt
     w->puts[w->put_count++] = (struct pack_put){*id, bytes, time_boot_ns()};
 }
 
-static void put_end(struct pack_writer *w)
+struct str pack_head(void)
+{
+    return (struct str){pack_magic, PACK_HEAD};
+}
+
+void pack_entry_put(struct buf *entries, const struct pack_entry *e)
+{
+    buf_put_varint(entries, e->offset);
+    buf_put_varint(entries, e->stored);
+    buf_put_varint(entries, e->raw);
+    buf_put_u8(entries, e->kind);
+    buf_put(entries, e->digest.b, sizeof e->digest.b);
+}
+
+bool pack_end_put(struct frame_encoder *encoder, const struct pack_end *end, struct buf *out)
 {
     struct buf raw;
     buf_init(&raw, FOOTER_LIMIT + 16);
-    buf_put_varint(&raw, w->count);
-    buf_put_str(&raw, buf_str(&w->footer));
-    uint64_t offset = w->body.n;
-    bool done = frame_compress(&w->encoder, buf_str(&raw), &w->body);
-    assert(done);
-    uint64_t size = w->body.n - offset;
-    struct digest digest = digest_of(w->body.s + offset, (size_t)size);
-    buf_put_u64(&w->body, offset);
-    buf_put_u64(&w->body, size);
-    buf_put(&w->body, digest.b, PACK_TAIL_DIGEST);
-    assert(!w->body.full);
+    buf_put_varint(&raw, end->count);
+    buf_put_str(&raw, end->entries);
+    size_t before = out->n;
+    bool done = !raw.full && frame_compress(encoder, buf_str(&raw), out);
     buf_free(&raw);
+    if (!done) {
+        return false;
+    }
+    uint64_t size = out->n - before;
+    struct digest digest = digest_of(out->s + before, (size_t)size);
+    buf_put_u64(out, end->offset);
+    buf_put_u64(out, size);
+    buf_put(out, digest.b, PACK_TAIL_DIGEST);
+    return !out->full;
+}
+
+static void put_end(struct pack_writer *w)
+{
+    const struct pack_end end = {buf_str(&w->footer), w->count, w->body.n};
+    bool done = pack_end_put(&w->encoder, &end, &w->body);
+    assert(done);
 }
 
 /* Puts it. The room that it took stays for the next one. */
@@ -237,11 +258,8 @@ bool pack_add_stored(struct pack_writer *w, const struct ref *ref, const struct 
     buf_put_varint(&w->body, item->stored.n);
     buf_put_varint(&w->body, item->raw);
     buf_put_str(&w->body, item->stored);
-    buf_put_varint(&w->footer, offset);
-    buf_put_varint(&w->footer, item->stored.n);
-    buf_put_varint(&w->footer, item->raw);
-    buf_put_u8(&w->footer, ref->kind);
-    buf_put(&w->footer, ref->digest.b, sizeof ref->digest.b);
+    const struct pack_entry entry = {offset, item->stored.n, item->raw, ref->digest, ref->kind};
+    pack_entry_put(&w->footer, &entry);
     assert(!w->body.full && !w->footer.full);
     w->count++;
     *at = (struct pack_run){w->id, offset, w->body.n - offset, 1};
@@ -296,11 +314,16 @@ static bool item_head_read(struct rd *rd, struct pack_item *out)
     return true;
 }
 
-bool pack_item_length(struct str head, uint64_t *length)
+bool pack_item_head_read(struct str head, struct pack_item *out)
 {
     struct rd rd = rd_from(head.s, head.n);
+    return item_head_read(&rd, out);
+}
+
+bool pack_item_length(struct str head, uint64_t *length)
+{
     struct pack_item item;
-    if (!item_head_read(&rd, &item)) {
+    if (!pack_item_head_read(head, &item)) {
         return false;
     }
     *length = item.length;

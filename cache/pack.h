@@ -48,7 +48,9 @@ enum {
     PACK_TARGET = 32 << 20,
     PACK_LIMIT = 64 << 20, /* whole, with its footer */
     PACK_ENTRIES_LIMIT = 1 << 20,
+    PACK_HEAD = 8,
     PACK_TAIL = 24,
+    PACK_ITEM_HEAD_MAX = 21,
     OBJECT_LIMIT = 64 << 20, /* a list or tree */
     BLOB_LIMIT = 1 << 20,    /* a blob is smaller than a file of 1 MiB */
 };
@@ -106,6 +108,17 @@ void pack_forget_puts(struct pack_writer *w);
 /* Notes that something was put beside the writer (a plain file). */
 void pack_note_put(struct pack_writer *w, const struct pack_id *id, uint64_t bytes);
 
+/* For a file of entries that was not made by a writer: what stands before them, each as a footer tells of it, and what
+ * stands behind them. false: it passes out's limit. */
+struct str pack_head(void);
+void pack_entry_put(struct buf *entries, const struct pack_entry *e);
+struct pack_end {
+    struct str entries;
+    uint32_t count;
+    uint64_t offset; /* where they end */
+};
+bool pack_end_put(struct frame_encoder *encoder, const struct pack_end *end, struct buf *out);
+
 /* A growing sequence of runs in an arena. */
 struct pack_runs {
     struct arena *arena;
@@ -141,7 +154,8 @@ struct pack_checked {
     uint64_t objects, bad_objects, bytes;
 };
 enum pack_answer pack_check(struct depot *d, const struct pack_id *id, struct pack_checked *out);
-/* Of the whole object, from its first bytes (21 are enough). false: malformed. */
+/* All but the stored bytes themselves, from the first PACK_ITEM_HEAD_MAX of the object. false: malformed. */
+bool pack_item_head_read(struct str head, struct pack_item *out);
 bool pack_item_length(struct str head, uint64_t *length);
 /* false: malformed or cut short. */
 bool pack_item_read(struct str bytes, struct pack_item *out);

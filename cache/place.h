@@ -21,9 +21,13 @@ struct place_spot {
     uint32_t run;
 };
 
-/* Is shown each object when it first comes, verified, with the bytes as they lie there. false: enough. */
+/* Is shown each object when it first comes, verified, with the bytes as they lie there, and where. false: enough. */
 struct place_tee {
-    bool (*object)(void *context, const struct ref *ref, const struct pack_item *item);
+    bool (*object)(void *context, const struct ref *ref, const struct pack_item *item,
+                   const struct pack_run *at);
+    /* Whether the blob is known to lie there, of *length bytes at most rest: then nobody looks at it. NULL: never. */
+    bool (*vouch)(void *context, const struct ref *ref, const struct pack_run *rest,
+                  uint64_t *length);
     /* A list that lies as a plain file, not verified. */
     bool (*plain)(void *context, const struct ref *ref, const struct pack_run *run);
     void *context;
