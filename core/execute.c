@@ -2,6 +2,7 @@
 /* Running: a step's place is made ready, its command started, tried again, and its end seen to. Probes too. */
 #include "core/building.h"
 #include "core/run/command.h"
+#include "core/run/joblog.h"
 #include "core/run/jobserver.h"
 #include "core/run/local.h"
 
@@ -483,6 +484,50 @@ void execute_start(struct task *t)
 
 /* ---- probes ---- */
 
+/* A probe has no secrets of its own, but sees those that steps declare: what is in its text would be stored. */
+static void mask_secrets(struct building *b, struct probe_life *p)
+{
+    VEC(struct str) values = {0};
+    struct table names;
+    table_init(&names, &p->arena);
+    for (uint32_t s = 0; s < b->graph->step_count; s++) {
+        const struct graph_step *step = &b->graph->steps[s];
+        for (uint32_t i = 0; i < step->secrets.n; i++) {
+            struct str name = graph_text(b->graph, b->graph->texts[step->secrets.first + i]);
+            bool is_new;
+            table_add(&names, name, &is_new);
+            const char *value =
+                is_new ? command_env(b->options->environment, str_c(&p->arena, name)) : NULL;
+            if (value && *value)
+                *VEC_PUSH(&p->arena, &values) = str_from(value);
+        }
+    }
+    p->job.secrets = values.at;
+    p->job.secret_count = values.n;
+}
+
+/* The end of what it said, for the reader of an error. */
+static struct str last_words(struct probe_life *p)
+{
+    enum { SHOWN = 400, READ = 4096 };
+    char *said = ARENA_ARRAY(&p->arena, char, READ);
+    off_t size = p->job.errors ? lseek(p->job.errors, 0, SEEK_END) : 0;
+    off_t from = size > READ ? size - READ : 0;
+    ssize_t n = size > 0 ? pread(p->job.errors, said, READ, from) : 0;
+    struct buf all;
+    struct joblog mask;
+    buf_init(&all, BUF_TEXT_LIMIT);
+    joblog_init(&mask, NULL, JOB_LOG_LIMIT);
+    joblog_mask(&mask, p->job.secrets, p->job.secret_count);
+    buf_put_str(&all, joblog_put(&mask, said, n > 0 ? (size_t)n : 0));
+    buf_put_str(&all, joblog_end(&mask));
+    joblog_free(&mask);
+    struct str words = buf_str(&all);
+    words = str_copy(&p->arena, words.n > SHOWN ? str_tail(words, words.n - SHOWN) : words);
+    buf_free(&all);
+    return str_trim(words);
+}
+
 static void probe_output(struct job *job, struct str text)
 {
     struct probe_life *p = job->context;
@@ -492,12 +537,7 @@ static void probe_output(struct job *job, struct str text)
 /* Why it failed, in its own words if it had any: their end, in the place of its text. */
 static void explain_probe(struct probe_life *p)
 {
-    enum { SHOWN = 400 };
-    char last[SHOWN];
-    off_t size = p->job.errors ? lseek(p->job.errors, 0, SEEK_END) : 0;
-    off_t from = size > SHOWN ? size - SHOWN : 0;
-    ssize_t n = size > 0 ? pread(p->job.errors, last, SHOWN, from) : 0;
-    struct str words = str_trim((struct str){last, n > 0 ? (size_t)n : 0});
+    struct str words = last_words(p);
     struct buf b;
     buf_init(&b, BUF_TEXT_LIMIT);
     const struct outcome *o = &p->job.outcome;
@@ -557,6 +597,7 @@ void execute_probe(struct building *b, uint32_t probe, uint32_t waiter)
                           .output = probe_output,
                           .done = probe_done,
                           .context = p};
+    mask_secrets(b, p);
     if (start_job(b, &p->job)) {
         p->state = PROBE_RUNNING;
         *VEC_PUSH(b->arena, &p->waiters) = waiter;

@@ -39,3 +39,24 @@ same $code 1
 ! zstd --version >/dev/null 2>&1 || find "$PAWL_CACHE_DIR" -type f | while read -r f; do
     ! grep -qF hunter2 "$f" || fail "in the cache"
 done
+# a probe that prints it: what pawl keeps of that, and what it says when the probe fails
+pipeline <<'END'
+probe who = "echo I am $API_TOKEN"
+probe ill = "echo no $API_TOKEN here >&2; exit 3"
+step a {
+    probe who
+    out o = "p"
+    secret API_TOKEN
+    run "echo {{who}} > {{o}}"
+}
+step b {
+    probe ill
+    out o = "q"
+    run "echo > {{o}}"
+}
+END
+API_TOKEN=hunter2-hunter2 build a
+holds p "I am ***"
+API_TOKEN=hunter2-hunter2 exits 1 build b
+expect_step b failed "*no \*\*\* here*"
+! grep -rqF hunter2 "$T/ws/.pawl" "$T/events" "$T/out" "$T/errors" || fail "the secret was in a probe's text"
