@@ -22,6 +22,7 @@ enum {
     TAG_SKIPPABLE = 64,
     ROW_PEEK = 1 + 32 + 8,
     ITEMS_LIMIT = 1 << 24,
+    ROOM_AT_ONCE = 1 << 16,
 };
 static const char magic_bytes[8] = "pawlseg1";
 static const char block_magic[11] = "pawl block"; /* with its NUL */
@@ -114,12 +115,22 @@ static struct str read_item(struct rd *in, bool *is_row)
     return (struct str){(const char *)rd_bytes(in, LEAF_BYTES), LEAF_BYTES};
 }
 
+/* So many items room is made for before they are read: the segment only says that they are there. */
+static uint32_t at_once(uint64_t count)
+{
+    return count < ROOM_AT_ONCE ? (uint32_t)count : ROOM_AT_ONCE;
+}
+
 static enum segment_answer read_block(struct segment *s, struct str bytes)
 {
     struct segment_block b = {.bytes = bytes};
     struct rd in = rd_from(bytes.s, bytes.n);
     if (!read_block_head(&in, &b)) {
         return SEGMENT_BAD;
+    }
+    if (s->rows.cap == 0 && b.items > 0) { /* mostly the only block; more of them make it grow */
+        s->rows.cap = at_once(b.items);
+        s->rows.at = ARENA_ARRAY(&s->arena, struct segment_row, s->rows.cap);
     }
     for (uint32_t i = 0; i < b.items && !in.bad; i++) {
         bool is_row;
@@ -197,6 +208,10 @@ static enum segment_answer read_places(struct segment *s, struct rd *in)
     s->pack_count = (uint32_t)rd_count(in, PACK_BYTES, ITEMS_LIMIT);
     s->packs = rd_bytes(in, (size_t)s->pack_count * PACK_BYTES);
     uint64_t count = rd_count(in, LEAF_BYTES + 3, ITEMS_LIMIT);
+    if (s->places.cap == 0 && count > 0 && !in->bad) {
+        s->places.cap = at_once(count);
+        s->places.at = ARENA_ARRAY(&s->arena, struct segment_place, s->places.cap);
+    }
     for (uint64_t i = 0; i < count && !in->bad; i++) {
         struct segment_place p = {0};
         read_ref(in, &p.root);
