@@ -49,7 +49,7 @@ static bool unites(struct pack_run *last, const struct pack_run *run)
 
 static void begin_file(struct far_layout *l)
 {
-    bool loose = l->file_count == FAR_LAYOUT_FILES;
+    bool loose = l->file_count == l->most;
     l->files[l->file_count++] =
         (struct far_file){.first = l->span_count, .bytes = PACK_HEAD, .loose = loose};
 }
@@ -72,7 +72,7 @@ static void add_span(struct far_layout *l, const struct pack_run *run, uint32_t 
     *entries_left -= entries;
 }
 
-void far_layout_make(struct arena *a, const struct pack_run *runs, uint32_t count,
+void far_layout_make(struct arena *a, const struct pack_run *runs, uint32_t count, uint32_t most,
                      struct far_layout *out)
 {
     struct pack_run *sorted = sorted_runs(a, runs, &count);
@@ -83,7 +83,8 @@ void far_layout_make(struct arena *a, const struct pack_run *runs, uint32_t coun
         }
     }
     *out = (struct far_layout){.spans = ARENA_ARRAY(a, struct far_span, (size_t)n + 1),
-                               .files = ARENA_ARRAY(a, struct far_file, FAR_LAYOUT_FILES + 1)};
+                               .files = ARENA_ARRAY(a, struct far_file, (size_t)most + 1),
+                               .most = most};
     for (uint32_t i = 0; i < n; i++) {
         add_span(out, &sorted[i], &entries_left);
     }

@@ -6,7 +6,7 @@
 #include "cache/pack.h"
 
 enum {
-    FAR_LAYOUT_FILES = 256,       /* open at once; what is beyond them lies in one that is loose */
+    FAR_LAYOUT_FILES = 256,       /* open at once, at most */
     FAR_LAYOUT_ENTRIES = 2 << 20, /* that may be spoken of, of all files together */
     FAR_LAYOUT_TARGET = PACK_TARGET,
 };
@@ -30,9 +30,11 @@ struct far_layout {
     struct far_span *spans; /* by pack and offset */
     struct far_file *files;
     uint32_t span_count, file_count;
+    uint32_t most; /* files that are not loose */
 };
-/* Of runs that hold something and end within PACK_LIMIT; others are left out. In the arena. */
-void far_layout_make(struct arena *a, const struct pack_run *runs, uint32_t count,
+/* Of runs that hold something and end within PACK_LIMIT; others are left out. In the arena. most: files; what is beyond
+ * them lies in one more that is loose. */
+void far_layout_make(struct arena *a, const struct pack_run *runs, uint32_t count, uint32_t most,
                      struct far_layout *out);
 /* The span that holds the pack's byte at the offset, else the one behind it, which may be of another pack; or
  * span_count. */

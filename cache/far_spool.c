@@ -9,9 +9,10 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
-enum { PIECE = 128 << 10 };
+enum { PIECE = 128 << 10, FILES_PART = 4 };
 #define PATIENCE_NS (INT64_C(3600) * 1000000000)
 
 /* A request. */
@@ -332,12 +333,22 @@ static void make_parts(struct far_spool *s)
     }
 }
 
+/* Commands, connections and other files need descriptors meanwhile. */
+static uint32_t files_most(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur / FILES_PART > FAR_LAYOUT_FILES) {
+        return FAR_LAYOUT_FILES;
+    }
+    return (uint32_t)(limit.rlim_cur / FILES_PART);
+}
+
 void far_spool_fill(struct far_spool *s, const struct far_spool_source *from,
                     const struct pack_run *runs, uint32_t count)
 {
     far_spool_empty(s);
     s->from = *from;
-    far_layout_make(&s->arena, runs, count, &s->layout);
+    far_layout_make(&s->arena, runs, count, files_most(), &s->layout);
     open_files(s);
     make_parts(s);
     s->ahead = ahead_begin(from->pool, s->count, fill_part, s);

@@ -1,6 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* What arrives becomes packs as it lies, sound ones; beside what is garbled or told wrongly, what is good comes through. */
+#include "cache/depot_dir.h"
+#include "cache/far_spool.h"
+#include "core/base/workers.h"
 #include "tests/unit/cache/two.h"
+
+#include <sys/resource.h>
 
 enum { RESULTS = 5, BYTES = 3000 };
 
@@ -184,6 +189,38 @@ static void large_file_is_a_pack_with_its_list(void **state)
     assert_true(restore(t->b, "x"));
 }
 
+/* Files that stand open are a part of what a process may have. */
+static void many_files_leave_descriptors_to_others(void **state)
+{
+    enum { RUNS = 300, DESCRIPTORS = 200 };
+    struct two *t = *state;
+    struct pack_run runs[RUNS];
+    struct rlimit old, few;
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &old), 0);
+    few = (struct rlimit){DESCRIPTORS, old.rlim_max};
+    for (uint32_t i = 0; i < RUNS; i++) {
+        runs[i] = (struct pack_run){pack_id_random(), PACK_HEAD, FAR_LAYOUT_TARGET + 1, 1};
+    }
+    struct workers *pool = workers_open(1);
+    struct depot *depot = depot_dir_open(t->far_dir, true, &t->a->notes);
+    struct far_spool *s = far_spool_open(t->a->root);
+    assert_non_null(pool);
+    assert_non_null(depot);
+    assert_non_null(s);
+    const struct far_spool_source from = {depot, pool, soon()};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    far_spool_fill(s, &from, runs, RUNS);
+    for (uint32_t i = 0; i < far_spool_file_count(s); i++) {
+        const struct far_spool_file *f = far_spool_file(s, i);
+        assert_in_range(f->fd, 0, DESCRIPTORS / 2);
+        assert_false(f->whole);
+    }
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
+    far_spool_close(s);
+    depot_close(depot);
+    workers_close(pool);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, begin_two, end_two)
 
 int main(void)
@@ -195,6 +232,7 @@ int main(void)
         TEST(little_that_is_garbled_stays_in_the_pack),
         TEST(place_that_cuts_items_is_a_miss_of_its_own),
         TEST(large_file_is_a_pack_with_its_list),
+        TEST(many_files_leave_descriptors_to_others),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

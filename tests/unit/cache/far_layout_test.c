@@ -26,7 +26,7 @@ static void runs_that_touch_are_one(void **state)
     struct far_layout l;
     const struct pack_run runs[] = {run(2, 8, 10, 1),  run(1, 50, 10, 2), run(1, 8, 20, 3),
                                     run(1, 28, 12, 1), run(1, 30, 25, 4), run(1, 90, 5, 1)};
-    far_layout_make(&a, runs, 6, &l);
+    far_layout_make(&a, runs, 6, FAR_LAYOUT_FILES, &l);
     assert_int_equal(l.span_count, 3);
     assert_int_equal(l.spans[0].offset, 8);
     assert_int_equal(l.spans[0].length, 52);
@@ -52,7 +52,7 @@ static void runs_of_no_use_are_left_out(void **state)
     struct far_layout l;
     const struct pack_run runs[] = {run(1, 8, 0, 3), run(1, 8, 5, 0), run(1, PACK_LIMIT, 1, 1),
                                     run(1, UINT64_MAX, 2, 1), run(1, 9, UINT64_MAX, 1)};
-    far_layout_make(&a, runs, 5, &l);
+    far_layout_make(&a, runs, 5, FAR_LAYOUT_FILES, &l);
     assert_int_equal(l.span_count, 0);
     assert_int_equal(l.file_count, 0);
     arena_free(&a);
@@ -69,7 +69,7 @@ static void what_is_too_much_for_packs_is_loose(void **state)
         runs[i] = run(0, 8, 15 * MIB, UINT32_MAX);
         memcpy(runs[i].pack.b + 1, &i, sizeof i);
     }
-    far_layout_make(&a, runs, RUNS, &l);
+    far_layout_make(&a, runs, RUNS, FAR_LAYOUT_FILES, &l);
     assert_int_equal(l.span_count, RUNS);
     assert_int_equal(l.file_count, FAR_LAYOUT_FILES + 1);
     uint64_t entries = 0;
