@@ -372,16 +372,16 @@ uint32_t cache_lookup(struct cache *c, struct arena *a, const struct digest *fin
 }
 
 bool cache_restore(const struct cache *c, const struct cache_hit *hit, int root,
-                   struct diags *notes)
+                   struct workers *help, struct diags *notes)
 {
-    const struct fetch fetch = {c->depot, c->folder, c->frames, hit->verified};
+    const struct fetch fetch = {c->depot, c->folder, c->frames, hit->verified, help};
     return fetch_outputs(&fetch, &hit->record, hit->places, root, notes);
 }
 
 bool cache_read(const struct cache *c, const struct cache_hit *hit, const struct ref *ref,
                 size_t limit, struct buf *out, struct diags *notes)
 {
-    const struct fetch fetch = {c->depot, c->folder, c->frames, hit->verified};
+    const struct fetch fetch = {c->depot, c->folder, c->frames, hit->verified, NULL};
     size_t own = out->limit;
     size_t most = out->n + limit;
     out->limit = own && own < most ? own : most;

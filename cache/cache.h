@@ -13,6 +13,7 @@
 #include "core/base/diag.h"
 
 struct cache;
+struct workers;
 
 struct cache_options {
     struct str dir;                /* the cache's folder; made with mode 0700 if absent */
@@ -46,9 +47,10 @@ uint32_t cache_lookup(struct cache *c, struct arena *a, const struct digest *fin
                       int64_t not_before_ms, struct cache_hit **out, struct diags *notes);
 
 /* [any] Puts all outputs in place below root, or none; verifies each byte before. Existing files at the
- * outputs' paths are replaced. false: some byte is absent or garbled (a miss, told in notes once). */
+ * outputs' paths are replaced. false: some byte is absent or garbled (a miss, told in notes once). help: a pool that may
+ * have nothing else to do, in which the caller itself may be a job; or NULL. */
 bool cache_restore(const struct cache *c, const struct cache_hit *hit, int root,
-                   struct diags *notes);
+                   struct workers *help, struct diags *notes);
 /* [any] Reads a blob or list of the hit (its log) whole, at most limit bytes. */
 bool cache_read(const struct cache *c, const struct cache_hit *hit, const struct ref *ref,
                 size_t limit, struct buf *out, struct diags *notes);

@@ -228,7 +228,7 @@ static void check_packs(struct check *k)
 /* A place in sound packs needs no second look, except at its plain files. */
 static bool is_good_place(struct check *k, const struct pack_place *p)
 {
-    const struct fetch fetch = {k->c->depot, k->c->folder, k->c->frames, false};
+    const struct fetch fetch = {k->c->depot, k->c->folder, k->c->frames, false, NULL};
     char key[PACK_KEY];
     bool look = false;
     for (uint32_t i = 0; i < p->run_count; i++) {

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { FETCH_THREADS = 16, ROOT_KEY = 41, PLACES_LIMIT = 4 };
+enum { FETCH_THREADS = 16, PLACES_LIMIT = 4 };
 enum { NEAR_TARGET = 16 << 20 }; /* of a local pack that must be copied: it stands in memory */
 #define BATCH_BYTES (UINT64_C(256) << 20) /* spooled at once, unless one root is larger */
 
@@ -77,11 +77,8 @@ static bool open_fetcher(struct far *f, struct diags *notes)
 
 static struct root *root_of(struct fetching *x, const struct ref *ref, bool *is_new)
 {
-    char key[ROOT_KEY];
-    key[0] = (char)ref->kind;
-    memcpy(key + 1, &ref->size, 8);
-    memcpy(key + 9, ref->digest.b, 32);
-    uint32_t number = table_add(&x->keys, (struct str){key, sizeof key}, is_new);
+    char key[REF_KEY_SIZED];
+    uint32_t number = table_add(&x->keys, ref_key_sized(ref, key), is_new);
     if (*is_new) {
         VEC_PUSH(&x->arena, &x->roots)->ref = *ref;
     }
@@ -92,7 +89,7 @@ static struct root *root_of(struct fetching *x, const struct ref *ref, bool *is_
 static bool find_near(struct fetching *x, struct root *root)
 {
     struct pack_place *places;
-    const struct fetch from = {x->near->depot, x->near->folder, x->near->frames, false};
+    const struct fetch from = {x->near->depot, x->near->folder, x->near->frames, false, NULL};
     uint32_t count = cache_find_places(x->near, &root->ref, &x->arena, &places);
     for (uint32_t i = 0; i < count; i++) {
         if (!view_place_is_condemned(&x->near->manifest.view, &places[i])
@@ -163,7 +160,7 @@ static void take_root(struct fetching *x, struct root *root, const struct pack_p
 {
     struct taking t = {.x = x, .runs = {.arena = &x->arena}};
     const struct place_tee tee = {keep_object, vouch, NULL, &t};
-    const struct fetch from = {far_spool_depot(x->spool), -1, x->near->frames, false};
+    const struct fetch from = {far_spool_depot(x->spool), -1, x->near->frames, false, NULL};
     if (fetch_pass(&from, place, &tee) == FETCH_DONE) {
         root->here = (struct pack_place){root->ref, t.runs.at, t.runs.n};
         root->state = ROOT_HERE;

@@ -197,7 +197,7 @@ static enum copied copy_root(struct far_pusher *x, const struct ref *root, struc
 {
     struct pack_place *places;
     uint32_t count = cache_find_places(x->near, root, a, &places);
-    const struct fetch from = {x->near->depot, x->near->folder, x->near->frames, false};
+    const struct fetch from = {x->near->depot, x->near->folder, x->near->frames, false, NULL};
     for (uint32_t i = 0; i < count; i++) {
         struct copying c = {.x = x, .runs = {.arena = a}, .fd = -1, .notes = notes};
         const struct place_tee tee = {take_object, NULL, take_plain, &c};

@@ -3,6 +3,7 @@
  * name within the descriptor of its own folder, never through a link. */
 #include "cache/fetch.h"
 
+#include "cache/pieces.h"
 #include "cache/place.h"
 #include "cache/scan.h"
 #include "cache/stage.h"
@@ -24,6 +25,7 @@ struct fetching {
     struct arena counts;
     struct table trees;         /* that were checked … */
     VEC(uint64_t) tree_entries; /* … and what lies below each, by number */
+    struct pieces pieces;       /* of a large file or a folder that is being made; else unused */
     uint64_t entries;
     uint32_t depth;
     int error; /* errno of a target that could not be written, else 0 */
@@ -34,6 +36,7 @@ struct fetching {
 struct target {
     const struct depot_sink *sink; /* NULL: nowhere */
     int fd;                        /* the file behind the sink, for reflinks; or -1 */
+    uint64_t *at; /* in pieces instead, the next of them at this offset of the file; or NULL */
 };
 
 static bool fail(struct fetching *x, enum fetch_answer answer)
@@ -48,11 +51,30 @@ static bool unwritten(struct fetching *x)
     return fail(x, FETCH_UNWRITTEN);
 }
 
+static enum place_answer find(struct fetching *x, const struct ref *ref, struct str *bytes,
+                              struct pack_run *plain)
+{
+    if (x->pieces.reader) {
+        pieces_make_room(&x->pieces);
+    }
+    return place_get(&x->reader, ref, bytes, plain);
+}
+
 static bool get(struct fetching *x, const struct ref *ref, struct str *bytes)
 {
     struct pack_run plain;
-    enum place_answer answer = place_get(&x->reader, ref, bytes, &plain);
+    enum place_answer answer = find(x, ref, bytes, &plain);
     return answer == PLACE_DONE || fail(x, answer == PLACE_ABSENT ? FETCH_ABSENT : FETCH_BAD);
+}
+
+/* In time: a failure among the pieces comes first in order, and is told by them. */
+static bool add_piece(struct fetching *x, const struct piece *piece)
+{
+    enum place_answer answer = pieces_add(&x->pieces, piece);
+    if (answer != PLACE_DONE) {
+        return fail(x, answer == PLACE_ABSENT ? FETCH_ABSENT : FETCH_BAD);
+    }
+    return x->pieces.answer == PIECES_DONE || fail(x, FETCH_BAD);
 }
 
 /* ---- files ---- */
@@ -65,6 +87,11 @@ static bool deliver(struct fetching *x, const struct target *to, const void *byt
 static bool fetch_blob(struct fetching *x, const struct ref *ref, const struct target *to)
 {
     struct str bytes;
+    if (to->at) {
+        const struct piece piece = {.ref = *ref, .fd = to->fd, .offset = *to->at};
+        *to->at += ref->size;
+        return add_piece(x, &piece);
+    }
     return get(x, ref, &bytes) && deliver(x, to, bytes.s, bytes.n);
 }
 
@@ -146,7 +173,7 @@ static bool fetch_large(struct fetching *x, const struct ref *ref, const struct 
     struct str bytes;
     struct list list;
     struct pack_run plain;
-    enum place_answer answer = place_get(&x->reader, ref, &bytes, &plain);
+    enum place_answer answer = find(x, ref, &bytes, &plain);
     if (answer == PLACE_PLAIN) {
         return fetch_plain(x, &plain, ref, to);
     }
@@ -174,19 +201,25 @@ static bool write_bytes(void *context, const void *bytes, size_t n)
     return file_write_all(*(int *)context, bytes, n);
 }
 
-/* What is made with these permissions may have fewer: the umask took them, or a default ACL of its folder. */
-static bool set_mode(int fd, uint32_t mode)
+/* A large file that was just made gets its content in pieces, and then its permissions; closes it. */
+static bool fill_large(struct fetching *x, const struct piece_end *file, const struct ref *ref)
 {
-    struct stat st;
-    return fstat(fd, &st) == 0 && ((st.st_mode & 07777) == mode || fchmod(fd, mode) == 0);
+    int fd = file->fd;
+    uint64_t at = 0;
+    struct depot_sink sink = {write_bytes, &fd};
+    struct target to = {&sink, fd, &at};
+    bool ok = fetch_large(x, ref, &to);
+    pieces_close(&x->pieces, file);
+    return ok;
 }
 
-/* A new file gets its content and, where they may be wrong, its permissions; closes it. */
-static bool fill_file(struct fetching *x, int fd, const struct ref *ref, const uint32_t *mode)
+static bool fill_small(struct fetching *x, const struct piece_end *file, const struct ref *ref)
 {
+    int fd = file->fd;
     struct depot_sink sink = {write_bytes, &fd};
-    struct target to = {&sink, fd};
-    bool ok = fetch_content(x, ref, &to) && (!mode || set_mode(fd, *mode) || unwritten(x));
+    struct target to = {&sink, fd, NULL};
+    bool ok =
+        fetch_blob(x, ref, &to) && (file->sure || piece_set_mode(fd, file->mode) || unwritten(x));
     if (close(fd) != 0 && ok) {
         ok = unwritten(x);
     }
@@ -210,8 +243,13 @@ static bool make_file(struct fetching *x, const struct folder *in, const char *n
                       const struct tree_entry *e)
 {
     const uint32_t mode = e->mode & 0777;
+    const bool sure = (mode & ~in->made) == 0;
+    if (e->ref.kind == REF_BLOB) {
+        const struct piece piece = {e->ref, in->fd, e->name, 0, mode, sure};
+        return add_piece(x, &piece);
+    }
     int fd = openat(in->fd, name, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, mode);
-    return fd < 0 ? unwritten(x) : fill_file(x, fd, &e->ref, mode & ~in->made ? &mode : NULL);
+    return fd < 0 ? unwritten(x) : fill_large(x, &(struct piece_end){fd, mode, sure}, &e->ref);
 }
 
 static bool make_entry(struct fetching *x, const struct folder *in, const struct tree_entry *e,
@@ -284,9 +322,8 @@ static bool fill_and_close(struct fetching *x, int fd, const struct tree_entry *
     const struct folder folder = {fd, st.st_mode & 07777};
     bool closed = (folder.made & S_IRWXU) != S_IRWXU; /* to its maker: an odd umask */
     ok = ok && (!closed || fchmod(fd, S_IRWXU) == 0 || unwritten(x))
-         && fill_folder(x, &folder, &e->ref, content)
-         && ((!closed && folder.made == mode) || fchmod(fd, mode) == 0 || unwritten(x));
-    close(fd);
+         && fill_folder(x, &folder, &e->ref, content);
+    pieces_close(&x->pieces, &(struct piece_end){fd, mode, !closed && folder.made == mode});
     return ok;
 }
 
@@ -319,7 +356,7 @@ static bool count_entry(struct fetching *x, uint64_t *sum, const struct ref *e)
 /* The same without a trace. What was met before is verified already. */
 static bool check_tree(struct fetching *x, const struct ref *ref)
 {
-    static const struct target nowhere = {NULL, -1};
+    static const struct target nowhere = {NULL, -1, NULL};
     struct tree tree;
     struct arena_mark mark = arena_mark(&x->arena);
     uint64_t sum = 0;
@@ -350,6 +387,7 @@ static void fetching_init(struct fetching *x, const struct fetch *f, const struc
     place_reader_init(&x->reader, f->depot, place);
     x->reader.decoder = frame_pool_take(f->frames);
     x->reader.verified = f->verified;
+    x->reader.folder = f->folder;
     table_init(&x->trees, &x->counts);
 }
 
@@ -370,7 +408,7 @@ enum fetch_answer fetch_check(const struct fetch *f, const struct pack_place *pl
 enum fetch_answer fetch_pass(const struct fetch *f, const struct pack_place *place,
                              const struct place_tee *tee)
 {
-    static const struct target nowhere = {NULL, -1};
+    static const struct target nowhere = {NULL, -1, NULL};
     struct fetching x;
     fetching_init(&x, f, place);
     x.reader.tee = tee;
@@ -407,7 +445,7 @@ bool fetch_read(const struct fetch *f, const struct cache_places *places, const 
     size_t before = out->n;
     int error = 0;
     struct depot_sink sink = {append_bytes, out};
-    struct target to = {&sink, -1};
+    struct target to = {&sink, -1, NULL};
     for (uint32_t i = 0; i < places->count && answer != FETCH_DONE; i++) {
         if (!ref_eq(&places->at[i].root, ref)) {
             continue;
@@ -508,8 +546,30 @@ static bool make_root_file(struct fetching *x, struct stage *stage, struct str t
                            const struct record_output *o)
 {
     const uint32_t mode = o->mode & 0777;
-    int fd = stage_make_file(stage, temp, mode);
-    return fd < 0 ? unwritten(x) : fill_file(x, fd, &o->ref, &mode);
+    const struct piece_end file = {stage_make_file(stage, temp, mode), mode, false};
+    if (file.fd < 0) {
+        return unwritten(x);
+    }
+    return o->ref.kind == REF_LIST ? fill_large(x, &file, &o->ref) : fill_small(x, &file, &o->ref);
+}
+
+static bool make_root(struct fetching *x, struct stage *stage, struct str temp,
+                      const struct record_output *o)
+{
+    if (o->ref.kind == REF_BLOB) {
+        return make_root_file(x, stage, temp, o);
+    }
+    if (o->ref.kind != REF_LIST && o->ref.kind != REF_TREE) {
+        return fail(x, FETCH_BAD);
+    }
+    pieces_init(&x->pieces, &x->reader, x->f->frames, x->f->workers);
+    bool ok = o->ref.kind == REF_TREE ? make_root_folder(x, stage, temp, o)
+                                      : make_root_file(x, stage, temp, o);
+    if (!pieces_end(&x->pieces)) {
+        x->error = x->pieces.error;
+        return fail(x, x->pieces.answer == PIECES_BAD ? FETCH_BAD : FETCH_UNWRITTEN);
+    }
+    return ok;
 }
 
 /* One output under its temporary name, from the first place that is good. */
@@ -521,8 +581,7 @@ static enum fetch_answer make_output(struct outputs *x, const struct record_outp
          i < x->place_count && ref_eq(&x->places[i].place->root, &o->ref); i++) {
         struct fetching fetching;
         fetching_init(&fetching, x->f, x->places[i].place);
-        bool ok = o->ref.kind == REF_TREE ? make_root_folder(&fetching, &x->stage, temp, o)
-                                          : make_root_file(&fetching, &x->stage, temp, o);
+        bool ok = make_root(&fetching, &x->stage, temp, o);
         *error = fetching.error;
         answer = fetching_end(&fetching);
         if (ok || answer == FETCH_UNWRITTEN) {

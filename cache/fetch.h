@@ -6,6 +6,7 @@
 
 #include "cache/pack.h"
 #include "core/base/file.h"
+#include "core/base/workers.h"
 
 enum {
     FETCH_GAP = 128 << 10,          /* wanted parts that are nearer than this are one range … */
@@ -21,6 +22,7 @@ struct fetch {
     int folder;
     struct frame_pool *frames;
     bool verified;
+    struct workers *workers; /* who helps with a large file or folder; NULL: nobody */
 };
 
 /* Puts the record's outputs in place below root, all or none: each is made as a temporary sibling, verified,

@@ -10,7 +10,7 @@
 #include <string.h>
 #include <zstd.h>
 
-enum { KEPT = 16 };
+enum { KEPT = 16, ROOM_KEPT = 1 << 20 };
 
 void frame_encoder_init(struct frame_encoder *e)
 {
@@ -89,12 +89,14 @@ struct frame frame_encode(struct frame_encoder *e, struct str raw)
 void frame_decoder_init(struct frame_decoder *d)
 {
     d->context = NULL;
+    buf_init(&d->room, SIZE_MAX);
 }
 
 void frame_decoder_free(struct frame_decoder *d)
 {
     ZSTD_freeDCtx(d->context);
     d->context = NULL;
+    buf_free(&d->room);
 }
 
 static ZSTD_DCtx *decoder_context(struct frame_decoder *d)
@@ -149,11 +151,14 @@ struct frame_decoder frame_pool_take(struct frame_pool *p)
 
 void frame_pool_give(struct frame_pool *p, struct frame_decoder *d)
 {
-    if (p && d->context) {
+    if (d->room.cap > ROOM_KEPT) {
+        buf_free(&d->room);
+    }
+    if (p && (d->context || d->room.cap)) {
         guard_enter(p->guard);
         if (p->count < KEPT) {
             p->kept[p->count++] = *d;
-            d->context = NULL;
+            frame_decoder_init(d);
         }
         guard_leave(p->guard);
     }

@@ -35,6 +35,7 @@ bool frame_compress(struct frame_encoder *e, struct str raw, struct buf *out);
 
 struct frame_decoder {
     void *context;
+    struct buf room; /* for who decodes with it; is kept with it, unless it became large */
 };
 void frame_decoder_init(struct frame_decoder *d);
 void frame_decoder_free(struct frame_decoder *d);

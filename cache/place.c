@@ -5,18 +5,21 @@
 
 #include "cache/fetch.h"
 
+#include <assert.h>
+#include <errno.h>
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
-enum { SEEN_KEY = 33, LIST_OBJECT_LIMIT = 1 << 20 };
+enum { LIST_OBJECT_LIMIT = 1 << 20 };
 
 void place_reader_init(struct place_reader *r, struct depot *depot, const struct pack_place *place)
 {
-    *r = (struct place_reader){.depot = depot, .place = place};
+    *r = (struct place_reader){.depot = depot, .place = place, .folder = -1, .fd = -1};
     for (int i = 0; i < PLACE_WINDOWS; i++) {
         buf_init(&r->windows[i].bytes, PACK_LIMIT);
     }
     frame_decoder_init(&r->decoder);
-    buf_init(&r->raw, OBJECT_LIMIT);
     table_init(&r->seen, &r->arena);
 }
 
@@ -25,22 +28,17 @@ void place_reader_free(struct place_reader *r)
     for (int i = 0; i < PLACE_WINDOWS; i++) {
         buf_free(&r->windows[i].bytes);
     }
+    if (r->fd >= 0) {
+        close(r->fd);
+    }
     frame_decoder_free(&r->decoder);
-    buf_free(&r->raw);
     arena_free(&r->arena);
-}
-
-static struct str seen_key(char out[SEEN_KEY], const struct ref *ref)
-{
-    out[0] = (char)ref->kind;
-    memcpy(out + 1, ref->digest.b, sizeof ref->digest.b);
-    return (struct str){out, SEEN_KEY};
 }
 
 bool place_has(const struct place_reader *r, const struct ref *ref)
 {
-    char key[SEEN_KEY];
-    return table_find(&r->seen, seen_key(key, ref)) != TABLE_NONE;
+    char key[REF_KEY];
+    return table_find(&r->seen, ref_key(ref->kind, &ref->digest, key)) != TABLE_NONE;
 }
 
 bool place_is_used_up(const struct place_reader *r)
@@ -71,11 +69,66 @@ static uint64_t bytes_ahead(const struct place_reader *r, uint32_t number, uint6
 
 static struct place_window *oldest_window(struct place_reader *r)
 {
-    struct place_window *oldest = &r->windows[0];
-    for (int i = 1; i < PLACE_WINDOWS; i++) {
-        oldest = r->windows[i].used < oldest->used ? &r->windows[i] : oldest;
+    struct place_window *oldest = NULL;
+    for (int i = 0; i < (r->batch ? PLACE_WINDOWS : PLACE_FEW); i++) {
+        struct place_window *w = &r->windows[i];
+        if (w->batch <= r->free && (!oldest || w->used < oldest->used)) {
+            oldest = w;
+        }
     }
+    assert(oldest);
     return oldest;
+}
+
+uint32_t place_held(const struct place_reader *r)
+{
+    uint32_t held = 0;
+    for (int i = 0; i < PLACE_WINDOWS; i++) {
+        held += r->windows[i].batch == r->batch;
+    }
+    return held;
+}
+
+static bool open_pack(struct place_reader *r, const struct pack_id *pack)
+{
+    char key[PACK_KEY];
+    if (r->fd >= 0 && pack_id_eq(&r->open, pack)) {
+        return true;
+    }
+    if (r->fd >= 0) {
+        close(r->fd);
+    }
+    pack_key(pack, false, key);
+    r->fd = openat(r->folder, key, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    r->open = *pack;
+    return r->fd >= 0;
+}
+
+static enum pack_answer read_range(struct place_reader *r, const struct pack_run *range,
+                                   struct buf *out)
+{
+    char *room;
+    if (r->folder < 0) {
+        return pack_get(r->depot, range, out);
+    }
+    if (!open_pack(r, &range->pack)) {
+        return PACK_ABSENT;
+    }
+    if (range->length > PACK_LIMIT || !(room = buf_reserve(out, (size_t)range->length))) {
+        return PACK_BAD;
+    }
+    while (out->n < range->length) {
+        ssize_t n = pread(r->fd, room + out->n, (size_t)range->length - out->n,
+                          (off_t)(range->offset + out->n));
+        if (n < 0 && errno == EINTR) {
+            continue;
+        }
+        if (n <= 0) {
+            return PACK_BAD;
+        }
+        out->n += (size_t)n;
+    }
+    return PACK_DONE;
 }
 
 /* n bytes of the run's pack from offset on. */
@@ -96,7 +149,7 @@ static enum place_answer view(struct place_reader *r, uint32_t number, uint64_t 
         ahead = ahead > PLACE_WINDOW ? PLACE_WINDOW : ahead;
         struct pack_run range = {*pack, offset, ahead > n ? ahead : n, 1};
         buf_clear(&w->bytes);
-        enum pack_answer answer = pack_get(r->depot, &range, &w->bytes);
+        enum pack_answer answer = read_range(r, &range, &w->bytes);
         if (answer != PACK_DONE) {
             buf_clear(&w->bytes);
             return answer == PACK_ABSENT ? PLACE_ABSENT : PLACE_BAD;
@@ -105,6 +158,7 @@ static enum place_answer view(struct place_reader *r, uint32_t number, uint64_t 
         w->offset = offset;
     }
     w->used = ++r->clock;
+    w->batch = r->batch;
     *out = str_sub(buf_str(&w->bytes), (size_t)(offset - w->offset), (size_t)n);
     return PLACE_DONE;
 }
@@ -152,8 +206,8 @@ static const struct pack_run *current_run(struct place_reader *r)
 
 static void note_spot(struct place_reader *r, const struct ref *ref, struct place_spot spot)
 {
-    char key[SEEN_KEY];
-    table_add(&r->seen, seen_key(key, ref), NULL);
+    char key[REF_KEY];
+    table_add(&r->seen, ref_key(ref->kind, &ref->digest, key), NULL);
     *VEC_PUSH(&r->arena, &r->spots) = spot;
 }
 
@@ -181,8 +235,8 @@ static enum place_answer next_item(struct place_reader *r, const struct ref *ref
     return answer;
 }
 
-static bool decode(struct place_reader *r, const struct ref *ref, const struct pack_item *item,
-                   struct str *out)
+bool place_decode(struct frame_decoder *d, const struct ref *ref, const struct pack_item *item,
+                  bool verified, struct str *out)
 {
     bool is_list = ref->kind == REF_LIST; /* whose reference tells the file's size */
     if (is_list ? item->raw > LIST_OBJECT_LIMIT : item->raw != ref->size) {
@@ -191,17 +245,20 @@ static bool decode(struct place_reader *r, const struct ref *ref, const struct p
     if (ref->size > OBJECT_LIMIT && !is_list) {
         return false;
     }
-    buf_clear(&r->raw);
-    char *room = buf_reserve(&r->raw, (size_t)item->raw);
-    if (!room
-        || !frame_decode(&r->decoder, item->encoding, item->stored, room, (size_t)item->raw)) {
-        return false;
+    if (item->encoding == FRAME_RAW) {
+        *out = item->stored;
+    } else {
+        buf_clear(&d->room);
+        char *room = buf_reserve(&d->room, (size_t)item->raw);
+        *out = (struct str){room, (size_t)item->raw};
+        if (!room || !frame_decode(d, item->encoding, item->stored, room, (size_t)item->raw)) {
+            return false;
+        }
     }
-    *out = (struct str){room, (size_t)item->raw};
-    if (r->verified) {
-        return true;
+    if (out->n != item->raw || verified) {
+        return out->n == item->raw;
     }
-    struct digest digest = digest_of(room, (size_t)item->raw);
+    struct digest digest = digest_of(out->s, out->n);
     return digest_eq(&digest, &ref->digest);
 }
 
@@ -233,32 +290,45 @@ static bool show(struct place_reader *r, const struct ref *ref, const struct pla
     return r->tee->object(r->tee->context, ref, item, &at);
 }
 
+/* known: its number, or TABLE_NONE. */
+static enum place_answer locate(struct place_reader *r, const struct ref *ref, uint32_t known,
+                                struct place_spot *spot, struct pack_item *item)
+{
+    if (known == TABLE_NONE) {
+        return next_item(r, ref, spot, item);
+    }
+    *spot = r->spots.at[known];
+    return r->place->runs[spot->run].count ? item_at(r, spot->run, spot->offset, spot->length, item)
+                                           : PLACE_PLAIN;
+}
+
+enum place_answer place_find(struct place_reader *r, const struct ref *ref, struct pack_item *item)
+{
+    char key[REF_KEY];
+    struct place_spot spot;
+    enum place_answer answer =
+        locate(r, ref, table_find(&r->seen, ref_key(ref->kind, &ref->digest, key)), &spot, item);
+    return answer == PLACE_PLAIN ? PLACE_BAD : answer;
+}
+
 enum place_answer place_get(struct place_reader *r, const struct ref *ref, struct str *out,
                             struct pack_run *plain)
 {
-    char key[SEEN_KEY];
+    char key[REF_KEY];
     struct place_spot spot;
     struct pack_item item;
-    enum place_answer answer;
-    uint32_t known = table_find(&r->seen, seen_key(key, ref));
+    uint32_t known = table_find(&r->seen, ref_key(ref->kind, &ref->digest, key));
     if (known == TABLE_NONE && pass_vouched(r, ref)) {
         *out = STR_NONE;
         return PLACE_DONE;
     }
-    if (known == TABLE_NONE) {
-        answer = next_item(r, ref, &spot, &item);
-    } else {
-        spot = r->spots.at[known];
-        answer = r->place->runs[spot.run].count
-                     ? item_at(r, spot.run, spot.offset, spot.length, &item)
-                     : PLACE_PLAIN;
-    }
+    enum place_answer answer = locate(r, ref, known, &spot, &item);
     if (answer == PLACE_PLAIN) {
         *plain = r->place->runs[spot.run];
         bool fits = ref->kind == REF_LIST && plain->length == ref->size && !plain->offset;
         return fits ? PLACE_PLAIN : PLACE_BAD;
     }
-    if (answer == PLACE_DONE && !decode(r, ref, &item, out)) {
+    if (answer == PLACE_DONE && !place_decode(&r->decoder, ref, &item, r->verified, out)) {
         return PLACE_BAD;
     }
     if (answer == PLACE_DONE && known == TABLE_NONE && r->tee && !show(r, ref, &spot, &item)) {

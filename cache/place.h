@@ -6,12 +6,19 @@
 #include "cache/pack.h"
 #include "core/base/table.h"
 
-enum { PLACE_WINDOWS = 4, PLACE_WINDOW = 1 << 20 };
+enum {
+    PLACE_HOLD = 3, /* windows that a batch may keep before the next find */
+    PLACE_WINDOWS =
+        2 * (PLACE_HOLD + 1), /* a find takes two: of its item's head, and of its item */
+    PLACE_FEW = 4,            /* as many as are used where no items are kept */
+    PLACE_WINDOW = 1 << 20,
+};
 
 /* Bytes of a pack that were read together. */
 struct place_window {
     struct pack_id pack;
     uint64_t offset, used; /* used: when last */
+    uint64_t batch;        /* that keeps bytes of it */
     struct buf bytes;      /* empty: none */
 };
 
@@ -38,12 +45,16 @@ struct place_reader {
     const struct pack_place *place;
     const struct place_tee *tee; /* NULL: nobody watches */
     bool verified;               /* digests were held against the bytes before */
+    int folder;                  /* of a local depot, to read from without asking it; or -1 */
+    int fd;                      /* a pack of it, that was read last, or -1 */
+    struct pack_id open;         /* its id */
+    uint64_t batch,
+        free; /* windows are kept for this batch (0: for nobody) and those above `free` */
     uint32_t run, taken; /* the next object: in this run, after so many of its entries … */
     uint64_t at;         /* … and bytes */
     uint64_t clock;
     struct place_window windows[PLACE_WINDOWS];
     struct frame_decoder decoder;
-    struct buf raw;
     struct arena arena;
     struct table seen;
     VEC(struct place_spot) spots; /* for each of seen */
@@ -59,5 +70,13 @@ enum place_answer { PLACE_DONE, PLACE_PLAIN, PLACE_ABSENT, PLACE_BAD };
  * PLACE_PLAIN: a list that lies as a plain file, with all below it; *plain says where. */
 enum place_answer place_get(struct place_reader *r, const struct ref *ref, struct str *out,
                             struct pack_run *plain);
+/* The same, but not decoded: the item stays until its batch is free. Never PLAIN: that is BAD. Of at most PLACE_HOLD
+ * windows' items there is room for two batches. */
+enum place_answer place_find(struct place_reader *r, const struct ref *ref, struct pack_item *item);
+/* Windows that the batch keeps: to be asked before each find. */
+uint32_t place_held(const struct place_reader *r);
+/* Held against the reference; uses nothing but the decoder. *out is borrowed of it or of the item. [any] */
+bool place_decode(struct frame_decoder *d, const struct ref *ref, const struct pack_item *item,
+                  bool verified, struct str *out);
 /* Every object has been asked for. */
 bool place_is_used_up(const struct place_reader *r);

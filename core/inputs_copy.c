@@ -180,7 +180,7 @@ static void restore_item(struct bring *g, struct item *item)
     struct str aside = path_join(&scratch, g->room, STR("from-cache"));
     int fd = file_make_dirs(g->root, aside, 0777) ? open_folder(g, aside) : -1;
     item->done =
-        fd >= 0 && cache_restore(g->cache, item->hit, fd, &g->notes)
+        fd >= 0 && cache_restore(g->cache, item->hit, fd, NULL, &g->notes)
         && move(g, path_join(&scratch, aside, STR(STORED_PATH)), in_stage(g, &scratch, item->path));
     if (fd >= 0)
         close(fd);

@@ -154,7 +154,7 @@ static void restoring_run(struct work *work)
     struct restoring *r = (struct restoring *)work;
     const struct record *record = &r->hit->record;
     r->done.began_ns = time_now_ns();
-    r->ok = cache_restore(r->cache, r->hit, r->root, &r->notes);
+    r->ok = cache_restore(r->cache, r->hit, r->root, r->building->workers, &r->notes);
     if (!r->ok)
         return;
     restore_log(r);

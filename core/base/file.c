@@ -215,6 +215,24 @@ bool file_write_all(int fd, const void *bytes, size_t n)
     return true;
 }
 
+bool file_write_at(int fd, const void *bytes, size_t n, uint64_t offset)
+{
+    const char *at = bytes;
+    while (n > 0) {
+        ssize_t wrote = pwrite(fd, at, n < WRITE_PIECE ? n : WRITE_PIECE, (off_t)offset);
+        if (wrote < 0 && errno == EINTR) {
+            continue;
+        }
+        if (wrote < 0) {
+            return false;
+        }
+        at += wrote;
+        offset += (uint64_t)wrote;
+        n -= (size_t)wrote;
+    }
+    return true;
+}
+
 void file_kill_point(void)
 {
     static uint64_t passed; /* the one variable of its kind: counts in tests only */

@@ -40,6 +40,8 @@ bool file_read_quiet(struct arena *a, int dir, struct str path, size_t limit, st
 bool file_write(int dir, struct str path, struct str bytes, unsigned mode, bool durable);
 /* Writes all n bytes at the descriptor's place; retries short writes and EINTR. */
 bool file_write_all(int fd, const void *bytes, size_t n);
+/* The same at an offset, wherever the descriptor's place is. */
+bool file_write_at(int fd, const void *bytes, size_t n, uint64_t offset);
 /* Each durable write and rename passes here first. Where PAWL_TEST_KILL_AT=n is in the environment, the
  * n-th call ends the process by SIGKILL: the tests' way to cut anywhere. */
 void file_kill_point(void);

@@ -40,6 +40,13 @@ struct batch {
     uint32_t helpers; /* threads inside; guarded by the mutex */
 };
 
+/* A share_begin under way. */
+struct share {
+    struct batch batch;
+    struct workers *workers;
+    struct share *next; /* guarded by the mutex */
+};
+
 /* All of it is guarded by the mutex. */
 struct ahead {
     struct workers *workers;
@@ -59,6 +66,7 @@ struct workers {
     struct lane lanes[WORKERS_LANES];
     struct batch *batch;
     struct ahead *ahead;
+    struct share *shares;
     bool closing;
     atomic_bool cancelled;
     int event_fd;
@@ -111,10 +119,9 @@ static bool batch_has_more(struct batch *b)
     return b && atomic_load_explicit(&b->next, memory_order_relaxed) < b->count;
 }
 
-/* With the mutex held, as are the next two. */
-static void help_with_batch(struct workers *w)
+/* With the mutex held, as are the next three. */
+static void help_with_batch(struct workers *w, struct batch *b)
 {
-    struct batch *b = w->batch;
     b->helpers++;
     pthread_mutex_unlock(&w->mutex);
     batch_run(b);
@@ -122,6 +129,15 @@ static void help_with_batch(struct workers *w)
     if (--b->helpers == 0) {
         pthread_cond_broadcast(&w->finished);
     }
+}
+
+static struct batch *shared_batch(struct workers *w)
+{
+    struct share *s = w->shares;
+    while (s && !batch_has_more(&s->batch)) {
+        s = s->next;
+    }
+    return s ? &s->batch : NULL;
 }
 
 static void wake_owner(struct workers *w)
@@ -209,12 +225,15 @@ static void *worker(void *context)
     pthread_mutex_lock(&w->mutex);
     while (!w->closing) {
         struct work *job;
+        struct batch *shared;
         if (batch_has_more(w->batch)) {
-            help_with_batch(w);
+            help_with_batch(w, w->batch);
         } else if (w->ahead && w->ahead->next < w->ahead->count) {
             run_ahead(w);
         } else if ((job = queue_take(&w->ready)) != NULL) {
             run_job(w, job);
+        } else if ((shared = shared_batch(w)) != NULL) {
+            help_with_batch(w, shared);
         } else {
             pthread_cond_wait(&w->wake, &w->mutex);
         }
@@ -494,6 +513,49 @@ void ahead_end(struct ahead *a)
     pthread_mutex_unlock(&w->mutex);
     mem_free(a->done);
     mem_free(a);
+}
+
+struct share *share_begin(struct workers *w, uint32_t count, void (*f)(void *context, uint32_t i),
+                          void *context)
+{
+    struct share *s = mem_alloc(sizeof *s);
+    s->batch = (struct batch){.f = f, .context = context, .count = count, .chunk = 1};
+    s->workers = count > 1 ? w : NULL;
+    if (s->workers) {
+        pthread_mutex_lock(&w->mutex);
+        s->next = w->shares;
+        w->shares = s;
+        pthread_cond_broadcast(&w->wake);
+        pthread_mutex_unlock(&w->mutex);
+    }
+    return s;
+}
+
+static void take_off(struct share *s)
+{
+    struct share **at = &s->workers->shares;
+    while (*at != s) {
+        at = &(*at)->next;
+    }
+    *at = s->next;
+}
+
+void share_end(struct share *s)
+{
+    if (!s) {
+        return;
+    }
+    struct workers *w = s->workers;
+    batch_run(&s->batch);
+    if (w) {
+        pthread_mutex_lock(&w->mutex);
+        take_off(s);
+        while (s->batch.helpers > 0) {
+            pthread_cond_wait(&w->finished, &w->mutex);
+        }
+        pthread_mutex_unlock(&w->mutex);
+    }
+    mem_free(s);
 }
 
 /* ---- guard ---- */

@@ -54,6 +54,14 @@ void ahead_wait(struct ahead *a, uint32_t i);
 /* What has not begun is left out; waits for what is under way. NULL is fine. */
 void ahead_end(struct ahead *a);
 
+/* The same from within a job, any number of them at once: whoever of the pool has no job to do helps the one that
+ * began it, which goes on meanwhile and takes what is left at the end. workers NULL: it takes all. */
+struct share;
+struct share *share_begin(struct workers *w, uint32_t count, void (*f)(void *context, uint32_t i),
+                          void *context);
+/* When it returns all are done. NULL is fine. */
+void share_end(struct share *s);
+
 /* A lock for the few things that several workers share, such as a pool of connections: held for a few lines,
  * never across a wait. */
 struct guard;

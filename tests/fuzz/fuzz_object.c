@@ -90,7 +90,7 @@ static const struct depot_functions FUNCTIONS = {.get = bytes_get};
 static void try_place(struct depot *d, struct str bytes, const struct pack_footer *footer)
 {
     const struct pack_entry *first = &footer->at[0], *last = &footer->at[footer->count - 1];
-    struct fetch from = {d, -1, NULL, false};
+    struct fetch from = {d, -1, NULL, false, NULL};
     struct pack_run run = {{{0}}, first->offset, 0, footer->count};
     struct pack_place place = {{first->kind, first->raw, first->digest}, &run, 1};
     run.length = last->offset + pack_entry_length(last) - first->offset;

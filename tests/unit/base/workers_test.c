@@ -426,11 +426,102 @@ static void workers_leave_out_what_nobody_waits_for(void **state)
     workers_close(w);
 }
 
+/* What one job shares out with whoever has nothing to do. */
+struct sharing {
+    struct work work; /* first */
+    struct workers *workers;
+    struct row row;
+    uint32_t count, ended;
+};
+
+static void run_sharing(struct work *self)
+{
+    struct sharing *s = (struct sharing *)self;
+    struct share *first = share_begin(s->workers, s->count, make_one, &s->row);
+    static struct row none;
+    share_end(share_begin(s->workers, 0, make_one, &none)); /* one within another */
+    share_end(first);
+    while (s->ended < s->count && s->row.made[s->ended] == s->ended + 1) {
+        s->ended++;
+    }
+}
+
+static void sharing_done(struct work *self)
+{
+    struct sharing *s = (struct sharing *)self;
+    assert_int_equal(s->ended, s->count);
+}
+
+/* All threads share out at once, so that none is there to help: each must get to its end by itself. */
+static void share_needs_nobody_else(void **state)
+{
+    (void)state;
+    static struct sharing jobs[40];
+    for (uint32_t threads = 1; threads <= 4; threads++) {
+        struct workers *w = workers_open(threads);
+        for (uint32_t i = 0; i < 40; i++) {
+            jobs[i] = (struct sharing){.work = {.run = run_sharing, .done = sharing_done},
+                                       .workers = w,
+                                       .count = i % 4 ? i * 10 : i % 3};
+            workers_submit(w, &jobs[i].work);
+        }
+        while (workers_pending(w) > 0) {
+            workers_wait(w);
+        }
+        workers_close(w);
+    }
+}
+
+static void share_without_a_pool_is_done_by_its_caller(void **state)
+{
+    (void)state;
+    static struct row row;
+    struct share *s = share_begin(NULL, JOBS, make_one, &row);
+    assert_int_equal(row.made[0], 0);
+    share_end(s);
+    for (uint32_t i = 0; i < JOBS; i++) {
+        assert_int_equal(row.made[i], i + 1);
+    }
+    share_end(NULL);
+}
+
+/* The first of two parts waits for the second to begin: on one thread it would wait forever. */
+struct meeting {
+    struct guard *guard;
+    uint32_t here;
+};
+
+static void meet(void *context, uint32_t i)
+{
+    (void)i;
+    struct meeting *m = context;
+    guard_enter(m->guard);
+    m->here++;
+    guard_wake(m->guard);
+    while (m->here < 2 && guard_wait(m->guard, time_boot_ns() + INT64_C(60000000000))) {
+    }
+    guard_leave(m->guard);
+}
+
+static void share_is_helped_with_by_who_has_nothing_to_do(void **state)
+{
+    (void)state;
+    struct workers *w = workers_open(1);
+    struct meeting m = {.guard = guard_open()};
+    share_end(share_begin(w, 2, meet, &m));
+    assert_int_equal(m.here, 2);
+    workers_close(w);
+    guard_close(m.guard);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(workers_make_ahead_what_is_taken_in_any_order),
         cmocka_unit_test(workers_leave_out_what_nobody_waits_for),
+        cmocka_unit_test(share_needs_nobody_else),
+        cmocka_unit_test(share_without_a_pool_is_done_by_its_caller),
+        cmocka_unit_test(share_is_helped_with_by_who_has_nothing_to_do),
         cmocka_unit_test(workers_each_job_comes_back_once),
         cmocka_unit_test(workers_jobs_in_turn_come_back_in_order),
         cmocka_unit_test(workers_a_long_job_lets_others_pass),

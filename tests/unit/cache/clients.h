@@ -160,7 +160,7 @@ static inline bool readable(struct scene *s, const char *as, size_t n)
     struct str bytes = noise(s, as, n);
     struct ref ref = {REF_BLOB, n, digest_of(bytes.s, n)};
     struct cache_places places = {0};
-    struct fetch fetch = {&c.handle.depot, -1, NULL, false};
+    struct fetch fetch = {&c.handle.depot, -1, NULL, false, NULL};
     places.count = view_find_places(&c.manifest.view, &ref, VIEW_PLACES_ALL, &s->arena, &places.at);
     struct buf b;
     buf_init(&b, 1 << 20);

@@ -125,7 +125,8 @@ static inline uint32_t lookup(struct scene *s, const char *name, struct cache_hi
 static inline bool restore(struct scene *s, const char *name)
 {
     struct cache_hit *hits;
-    return lookup(s, name, &hits) > 0 && cache_restore(s->cache, &hits[0], s->root, &s->notes);
+    return lookup(s, name, &hits) > 0
+           && cache_restore(s->cache, &hits[0], s->root, NULL, &s->notes);
 }
 
 static inline uint32_t count_files(const struct scene *s, const char *folder)

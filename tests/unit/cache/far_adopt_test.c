@@ -33,7 +33,8 @@ static unsigned fetch_wants(struct two *t, struct far_want *wants)
     for (uint32_t i = 0; i < RESULTS; i++) {
         if (wants[i].here) {
             assert_true(wants[i].got.verified);
-            assert_true(cache_restore(far_near(t->far_b), &wants[i].got, t->b->root, &t->b->notes));
+            assert_true(
+                cache_restore(far_near(t->far_b), &wants[i].got, t->b->root, NULL, &t->b->notes));
             expect_file(t->b, str_from(names[i]), noise(t->a, BYTES, i + 1));
             assert_true(restore(t->b, names[i])); /* and by who holds it against its digests */
             here |= 1u << i;

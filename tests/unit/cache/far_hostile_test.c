@@ -72,7 +72,8 @@ static void expect_right(struct two *t, struct far_want *wants)
 {
     for (uint32_t i = 0; i < RESULTS; i++) {
         if (wants[i].here) {
-            assert_true(cache_restore(far_near(t->far_b), &wants[i].got, t->b->root, &t->b->notes));
+            assert_true(
+                cache_restore(far_near(t->far_b), &wants[i].got, t->b->root, NULL, &t->b->notes));
             expect_file(t->b, str_from(names[i]), content(t, i));
             assert_true(restore(t->b, names[i]));
         }

@@ -5,6 +5,9 @@
 #include "cache/tree.h"
 #include "sandbox.h"
 
+#include <signal.h>
+#include <sys/resource.h>
+
 struct trip {
     struct sandbox *s;
     struct store store;
@@ -231,6 +234,123 @@ static void fetch_folder_comes_back(void **state)
     empty_workspace(s);
     assert_false(restore(&t));
     assert_int_equal(names_in_workspace(s), 0);
+    end(&t);
+}
+
+/* Turns one byte that lies so many parts of 8 into the folder's last run. */
+static void garble_at(struct trip *t, uint64_t eighths)
+{
+    char key[PACK_KEY];
+    const struct pack_run *run = &t->places[0].runs[t->places[0].run_count - 1];
+    off_t at = (off_t)(run->offset + run->length * eighths / 8);
+    uint8_t byte;
+    pack_key(&run->pack, false, key);
+    int fd = openat(t->s->from.folder, key, O_RDWR);
+    assert_int_equal(pread(fd, &byte, 1, at), 1);
+    byte ^= 0x11;
+    assert_int_equal(pwrite(fd, &byte, 1, at), 1);
+    close(fd);
+}
+
+/* Folders in folders, equal files, links, large files among small ones: by several threads, and with a byte of it wrong. */
+static void fetch_large_folder_by_several_threads(void **state)
+{
+    struct sandbox *s = *state;
+    struct trip t = begin(s);
+    struct object_seen seen;
+    char path[64];
+    uint8_t *bytes = sandbox_bytes(s, "f", 3 << 20);
+    t.store.folder = -1;
+    for (int i = 0; i < 900; i++) {
+        snprintf(path, sizeof path, "d/%d/%d/%d", i % 40, i % 3, i);
+        sandbox_write(s, path, bytes + i / 2 * 100, 5000, i % 7 ? 0644 : 0755);
+    }
+    sandbox_write(s, "d/5/large", bytes, 3 << 20, 0600);
+    sandbox_write(s, "d/6/large", bytes, 2 << 20, 0640);
+    assert_int_equal(symlinkat("../5/large", s->root, "d/7/link"), 0);
+    keep(&t, "d");
+    seal(&t);
+    s->from.workers = workers_open(4);
+    s->from.frames = frame_pool_open();
+    empty_workspace(s);
+    assert_true(restore(&t));
+    assert_true(object_digest(s->root, STR("d"), &seen, &s->notes));
+    assert_true(ref_eq(&seen.ref, &t.outputs[0].ref));
+    garble_at(&t, 4);
+    assert_false(restore(&t));
+    assert_true(object_digest(s->root, STR("d"), &seen, &s->notes));
+    assert_true(ref_eq(&seen.ref, &t.outputs[0].ref)); /* as it stood there */
+    assert_int_equal(names_in_workspace(s), 1);
+    workers_close(s->from.workers);
+    frame_pool_close(s->from.frames);
+    end(&t);
+}
+
+/* With no file larger than this: a full disk in the middle of it. */
+static const char *why_not_restored(struct trip *t, rlim_t file_limit)
+{
+    struct sandbox *s = t->s;
+    struct rlimit limit;
+    getrlimit(RLIMIT_FSIZE, &limit);
+    struct rlimit small = {file_limit, limit.rlim_max};
+    diags_init(&s->notes, &s->arena);
+    void (*before)(int) = signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &small), 0);
+    bool ok = restore(t);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    signal(SIGXFSZ, before);
+    assert_false(ok);
+    assert_int_equal(names_in_workspace(s), 0);
+    assert_int_equal(s->notes.warnings, 1);
+    return s->notes.all.at[0].code;
+}
+
+/* Several things are wrong in a folder: whichever thread is faster, what comes first there is told, and nothing stays. */
+static void fetch_folder_tells_its_first_failure(void **state)
+{
+    struct sandbox *s = *state;
+    struct trip t = begin(s);
+    char path[64];
+    uint8_t *bytes = sandbox_bytes(s, "w", 200 * 4000);
+    t.store.folder = -1;
+    for (int i = 0; i < 200; i++) {
+        snprintf(path, sizeof path, "d/%d/%03d", i / 100, i);
+        sandbox_write(s, path, bytes + (size_t)i * 3900, i == 100 ? 12000 : 3900, 0644);
+    }
+    keep(&t, "d");
+    seal(&t);
+    empty_workspace(s);
+    s->from.workers = workers_open(4);
+    s->from.frames = frame_pool_open();
+    assert_string_equal(why_not_restored(&t, 8000), "cannot-restore");
+    garble_at(&t, 7);
+    assert_string_equal(why_not_restored(&t, 8000), "cannot-restore");
+    garble_at(&t, 1);
+    assert_string_equal(why_not_restored(&t, 8000), "cache-damaged");
+    garble_at(&t, 1);
+    garble_at(&t, 7);
+    assert_true(restore(&t));
+    workers_close(s->from.workers);
+    frame_pool_close(s->from.frames);
+    end(&t);
+}
+
+static void fetch_large_file_meets_a_full_disk(void **state)
+{
+    struct sandbox *s = *state;
+    struct trip t = begin(s);
+    t.store.folder = -1;
+    sandbox_write(s, "large", sandbox_bytes(s, "l", 12 << 20), 12 << 20, 0644);
+    keep(&t, "large");
+    seal(&t);
+    empty_workspace(s);
+    s->from.workers = workers_open(4);
+    assert_string_equal(why_not_restored(&t, 5 << 20), "cannot-restore");
+    garble_at(&t, 1);
+    assert_string_equal(why_not_restored(&t, 5 << 20), "cache-damaged");
+    garble_at(&t, 1);
+    assert_true(restore(&t));
+    workers_close(s->from.workers);
     end(&t);
 }
 
@@ -612,6 +732,9 @@ int main(void)
         TEST(fetch_large_file_comes_back),
         TEST(fetch_large_file_that_does_not_compress_is_kept_plain),
         TEST(fetch_folder_comes_back),
+        TEST(fetch_large_folder_by_several_threads),
+        TEST(fetch_folder_tells_its_first_failure),
+        TEST(fetch_large_file_meets_a_full_disk),
         TEST(fetch_replaces_what_is_there),
         TEST(fetch_garbled_bytes_are_a_miss),
         TEST(fetch_of_what_was_verified_looks_at_form_and_size),

@@ -43,7 +43,7 @@ static struct pack_place add_blob(struct works *w, uint64_t seed)
 
 static void expect_place(struct works *w, const struct pack_place *p)
 {
-    const struct fetch fetch = {w->depot, depot_dir_fd(w->depot), NULL, false};
+    const struct fetch fetch = {w->depot, depot_dir_fd(w->depot), NULL, false, NULL};
     assert_int_equal(fetch_check(&fetch, p), FETCH_DONE);
 }
 

@@ -50,7 +50,7 @@ static inline int sandbox_begin(void **state)
     snprintf(path, sizeof path, "%s/cache", s->dir);
     s->depot = depot_dir_open(str_from(path), true, &s->notes);
     assert_non_null(s->depot);
-    s->from = (struct fetch){s->depot, depot_dir_fd(s->depot), NULL, false};
+    s->from = (struct fetch){s->depot, depot_dir_fd(s->depot), NULL, false, NULL};
     *state = s;
     return 0;
 }

@@ -482,7 +482,7 @@ static bool is_as_made(struct session *s, uint32_t number, const struct record *
 static enum sim_said_kind restore(struct session *s, uint32_t number, const struct far_want *w)
 {
     const struct sim_result *result = &self->results[number];
-    if (!w->here || !cache_restore(far_near(s->far), &w->got, s->work, &s->notes)) {
+    if (!w->here || !cache_restore(far_near(s->far), &w->got, s->work, NULL, &s->notes)) {
         return SIM_MISS;
     }
     if (!is_as_made(s, number, &w->hit->record)) {

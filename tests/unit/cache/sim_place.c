@@ -630,7 +630,7 @@ static bool has_bytes(const struct manifest *m, struct mem_handle *h, const stru
 {
     struct arena scratch = {0};
     struct pack_place *places;
-    const struct fetch fetch = {&h->depot, -1};
+    const struct fetch fetch = {&h->depot, -1, NULL, false, NULL};
     bool found = false;
     uint32_t count = view_find_places(&m->view, root, VIEW_PLACES_FEW, &scratch, &places);
     for (uint32_t i = 0; i < count && i < PLACES_TRIED && !found; i++) {

@@ -234,7 +234,7 @@ static bool read_content(struct mem_handle *h, const struct pack_place *place, i
     char bytes[4096];
     struct str expected = content(number, bytes);
     struct cache_places places = {(struct pack_place *)(uintptr_t)place, 1};
-    struct fetch fetch = {&h->depot, -1, NULL, false};
+    struct fetch fetch = {&h->depot, -1, NULL, false, NULL};
     struct buf b;
     buf_init(&b, 1 << 20);
     bool ok = fetch_read(&fetch, &places, &place->root, &b, &w->notes);

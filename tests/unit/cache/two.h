@@ -75,7 +75,8 @@ static inline bool fetch(struct two *t, const char *name)
     }
     struct far_want want = {.hit = &hits[0]};
     far_fetch(t->far_b, &want, 1, soon(), &t->b->arena, &t->b->notes);
-    return want.here && cache_restore(far_near(t->far_b), &want.got, t->b->root, &t->b->notes);
+    return want.here
+           && cache_restore(far_near(t->far_b), &want.got, t->b->root, NULL, &t->b->notes);
 }
 
 static inline struct str far_file(struct two *t, struct str folder)
