@@ -97,6 +97,7 @@ int main(int argc, char **argv)
     struct opts opts;
     diags_init(&diags, &arena);
     (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is an error of that write */
     int code = EXIT_WRONG;
     if (opts_parse(argc, argv, &arena, &opts, &diags)) {
         if (opts.help || opts.version)
