@@ -489,6 +489,7 @@ static void share_without_a_pool_is_done_by_its_caller(void **state)
 struct meeting {
     struct guard *guard;
     uint32_t here;
+    bool alone;
 };
 
 static void meet(void *context, uint32_t i)
@@ -500,6 +501,7 @@ static void meet(void *context, uint32_t i)
     guard_wake(m->guard);
     while (m->here < 2 && guard_wait(m->guard, time_boot_ns() + INT64_C(60000000000))) {
     }
+    m->alone = m->alone || m->here < 2;
     guard_leave(m->guard);
 }
 
@@ -510,6 +512,7 @@ static void share_is_helped_with_by_who_has_nothing_to_do(void **state)
     struct meeting m = {.guard = guard_open()};
     share_end(share_begin(w, 2, meet, &m));
     assert_int_equal(m.here, 2);
+    assert_false(m.alone);
     workers_close(w);
     guard_close(m.guard);
 }
