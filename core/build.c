@@ -17,6 +17,9 @@
 #include <string.h>
 #include <unistd.h>
 
+enum {
+    WAITING_AT_ONCE = 512
+}; /* steps that begin to wait for inputs, from one look around to the next */
 enum { LOAD_CHECK_MS = 500, TICK_MS = 100, ESTIMATE_NS = 1000 * 1000 * 1000, MARK_LIMIT = 4096 };
 #define LEFTOVER_PATIENCE_NS INT64_C(10000000000)
 
@@ -403,9 +406,17 @@ static double load_now(const struct building *b)
     return load;
 }
 
+/* Those that wait for inputs which are being hashed cost memory: a shared one is mostly known a moment later. */
+static bool waits_for_inputs(const struct task *t)
+{
+    return t && t->stage == LOOK_INPUTS && t->awaited > 0;
+}
+
 static void look_at_ready(struct building *b)
 {
-    while (b->ready_from < b->ready.n && !b->stopping && !look_is_full(b)) {
+    uint32_t waiting = 0;
+    while (b->ready_from < b->ready.n && !b->stopping && waiting < WAITING_AT_ONCE
+           && !look_is_full(b)) {
         step_id s = b->ready.at[b->ready_from++];
         if (b->lives[s.i].life != LIFE_WANTED)
             continue;
@@ -413,6 +424,7 @@ static void look_at_ready(struct building *b)
         if (fans_first(b, s))
             continue; /* wanted_again queued what is ready in the new graph */
         look_at(b, s);
+        waiting += waits_for_inputs(b->lives[s.i].task);
     }
 }
 

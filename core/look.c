@@ -107,26 +107,46 @@ static bool has_unknown_input(struct building *b, const struct graph_step *s, st
     return false;
 }
 
-static enum looked look_inputs(struct task *t)
+/* LOOKED_WAIT: its content is not known yet. */
+static enum looked look_input(struct task *t, const struct graph_input *in, struct part_file *out)
 {
     struct building *b = t->building;
-    const struct graph_step *s = graph_step(b->graph, t->step);
-    struct part_file *files = ARENA_ARRAY(&t->arena, struct part_file, s->inputs.n + 1);
-    for (uint32_t i = 0; i < s->inputs.n; i++) {
-        const struct graph_input *in = &b->graph->inputs[s->inputs.first + i];
-        if (inputs_is_s3(b, in)) {
-            if (inputs_look(b, t, in, &files[i]) == INPUTS_FAILED)
-                return LOOKED_OVER;
-            continue;
+    if (inputs_is_s3(b, in)) {
+        switch (inputs_look(b, t, in, out)) {
+        case INPUTS_FAILED: return LOOKED_OVER;
+        case INPUTS_GOOD: return LOOKED_ON;
+        case INPUTS_WAIT:
+        case INPUTS_ANEW: break;
         }
-        const struct observed *o = want_file(t, build_file_number(b, in->file));
-        if (!o)
+        return LOOKED_WAIT;
+    }
+    const struct observed *o = want_file(t, build_file_number(b, in->file));
+    if (!o)
+        return LOOKED_WAIT;
+    if (o->status == OBSERVE_BROKEN)
+        return fail(t, str_printf(&t->arena, "input '%.*s' cannot be read", STR_ARG(o->path)));
+    if (o->ref.kind == REF_NONE)
+        return fail(t, str_printf(&t->arena, "input '%.*s' does not exist", STR_ARG(o->path)));
+    *out = (struct part_file){.kind = o->ref.kind, .digest = o->content};
+    return LOOKED_ON;
+}
+
+/* Thousands may wait for one input: until it is known, they take no room for it. */
+static enum looked look_inputs(struct task *t)
+{
+    const struct graph *g = t->building->graph;
+    const struct graph_step *s = graph_step(g, t->step);
+    struct part_file *files = s->inputs.n ? NULL : ARENA_NEW(&t->arena, struct part_file);
+    for (uint32_t i = 0; i < s->inputs.n; i++) {
+        struct part_file file;
+        enum looked looked = look_input(t, &g->inputs[s->inputs.first + i], &file);
+        if (looked == LOOKED_OVER)
+            return LOOKED_OVER;
+        if (looked == LOOKED_WAIT)
             continue;
-        if (o->status == OBSERVE_BROKEN)
-            return fail(t, str_printf(&t->arena, "input '%.*s' cannot be read", STR_ARG(o->path)));
-        if (o->ref.kind == REF_NONE)
-            return fail(t, str_printf(&t->arena, "input '%.*s' does not exist", STR_ARG(o->path)));
-        files[i] = (struct part_file){.kind = o->ref.kind, .digest = o->content};
+        if (!files)
+            files = ARENA_ARRAY(&t->arena, struct part_file, s->inputs.n);
+        files[i] = file;
     }
     t->values.inputs = files;
     return t->awaited ? LOOKED_WAIT : LOOKED_ON;
