@@ -200,6 +200,13 @@ bool cache_look(struct cache *c, struct diags *notes)
     return true;
 }
 
+void cache_pass_over(struct cache *c, struct str key)
+{
+    if (c->loaded && !c->unusable) {
+        manifest_pass_over(&c->manifest, key);
+    }
+}
+
 bool cache_has_pack(struct cache *c, const struct pack_run *run)
 {
     char key[PACK_KEY];

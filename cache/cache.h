@@ -46,6 +46,10 @@ struct cache_hit {
 uint32_t cache_lookup(struct cache *c, struct arena *a, const struct digest *fingerprint,
                       int64_t not_before_ms, struct cache_hit **out, struct diags *notes);
 
+/* What this process has published by another way, and need not look up here: the build's lookups leave it unread. Who
+ * looks after the cache reads it all the same. */
+void cache_pass_over(struct cache *c, struct str key);
+
 /* [any] Puts all outputs in place below root, or none; verifies each byte before. Existing files at the
  * outputs' paths are replaced. false: some byte is absent or garbled (a miss, told in notes once). help: a pool that may
  * have nothing else to do, in which the caller itself may be a job; or NULL. */

@@ -51,9 +51,10 @@ struct far_want {
     bool here;            /* all its bytes are in the local cache */
     struct cache_hit got; /* then: for far_restore and far_read */
 };
-/* Results are put in the arena. until: CLOCK_BOOTTIME; what is not here by then is a miss. */
-void far_fetch(struct far *f, struct far_want *wants, uint32_t count, int64_t until_boot_ns,
-               struct arena *a, struct diags *notes);
+/* Results are put in the arena. until: CLOCK_BOOTTIME; what is not here by then is a miss. Gives the key of the local
+ * segment that names them, for cache_pass_over; empty: there is none. */
+struct str far_fetch(struct far *f, struct far_want *wants, uint32_t count, int64_t until_boot_ns,
+                     struct arena *a, struct diags *notes);
 /* The local cache as the fetching lane sees it: for cache_restore and cache_read [any] of what it got. */
 const struct cache *far_near(const struct far *f);
 

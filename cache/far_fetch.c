@@ -69,6 +69,7 @@ static bool open_fetcher(struct far *f, struct diags *notes)
     x->near = near;
     if (near) {
         depot_dir_trust_memory(near->depot);
+        near->manifest.lean = true;
     }
     return near != NULL;
 }
@@ -339,8 +340,8 @@ static void fetch_all(struct fetching *x, struct far_want *wants, uint32_t count
     }
 }
 
-void far_fetch(struct far *f, struct far_want *wants, uint32_t count, int64_t until_boot_ns,
-               struct arena *a, struct diags *notes)
+struct str far_fetch(struct far *f, struct far_want *wants, uint32_t count, int64_t until_boot_ns,
+                     struct arena *a, struct diags *notes)
 {
     for (uint32_t i = 0; i < count; i++) {
         wants[i].here = false;
@@ -348,7 +349,7 @@ void far_fetch(struct far *f, struct far_want *wants, uint32_t count, int64_t un
     if (count == 0 || far_place_is_down(f->place) || !open_fetcher(f, notes)
         || !cache_look(f->fetcher.near, notes)
         || !manifest_read_format(&f->fetcher.near->manifest, true, notes)) {
-        return;
+        return STR_NONE;
     }
     struct fetching x = {.f = f,
                          .near = f->fetcher.near,
@@ -359,7 +360,7 @@ void far_fetch(struct far *f, struct far_want *wants, uint32_t count, int64_t un
     if (!x.spool) {
         diag_warning(notes, "cache-write", SPAN_NONE, "cannot make room in the cache: %s",
                      diag_reason(errno));
-        return;
+        return STR_NONE;
     }
     table_init(&x.keys, &x.arena);
     known_init(&x.known);
@@ -367,10 +368,13 @@ void far_fetch(struct far *f, struct far_want *wants, uint32_t count, int64_t un
     x.writer.target = NEAR_TARGET;
     x.adopt =
         (struct far_adopt){x.spool, x.near->depot, &x.writer, &x.known, &x.arena, x.notes, NULL, 0};
+    x.near->manifest.published[0] = 0;
     fetch_all(&x, wants, count, a);
+    struct str published = str_copy(a, str_from(x.near->manifest.published));
     pack_writer_free(&x.writer);
     known_free(&x.known);
     far_spool_close(x.spool);
     arena_free(&x.arena);
     far_place_tell(f->place, notes);
+    return published;
 }

@@ -355,9 +355,34 @@ static enum synced sync_once(struct manifest *m, bool full, struct diags *notes)
     return result;
 }
 
+void manifest_pass_over(struct manifest *m, struct str key)
+{
+    int64_t named_ms;
+    if (view_holds(&m->view, key) || !segment_key_parse(key, &named_ms)) {
+        return;
+    }
+    struct segment unread = {0};
+    struct depot_entry e = {key, 0, named_ms};
+    view_add(&m->view, &e, SEGMENT_GOOD, &unread)->partial = true;
+    m->partial = true;
+}
+
+/* So that they are read like all that is new. */
+static void forget_partial(struct manifest *m)
+{
+    for (uint32_t i = 0; i < m->view.count; i++) {
+        m->view.segments[i]->listed = !m->view.segments[i]->partial;
+    }
+    view_forget_unlisted(&m->view);
+    m->partial = false;
+}
+
 bool manifest_sync(struct manifest *m, bool full, struct diags *notes)
 {
     full |= m->full_boot_ns == 0 || (boot_ns(m) - m->full_boot_ns) / MS_NS > MANIFEST_FULL_MS;
+    if (full && m->partial) {
+        forget_partial(m);
+    }
     enum synced result = SYNC_AGAIN;
     for (int i = 0; i < SYNC_ATTEMPTS && result == SYNC_AGAIN; i++) {
         result = sync_once(m, full, notes);
@@ -432,19 +457,21 @@ static bool may_name_all(const struct manifest *m, const struct segment_draft *d
     return true;
 }
 
-static void take_into_view(struct manifest *m, struct str key, int64_t stored_ms, struct str bytes)
+static void take_into_view(struct manifest *m, const struct segment_draft *draft,
+                           const struct depot_entry *e, struct str bytes)
 {
     struct segment segment;
-    struct depot_entry e = {key, bytes.n, stored_ms};
-    if (segment_read(bytes, &segment) == SEGMENT_GOOD) {
-        view_add(&m->view, &e, SEGMENT_GOOD, &segment);
+    if ((m->lean ? segment_draft_read_places(draft, &segment) : segment_read(bytes, &segment))
+        == SEGMENT_GOOD) {
+        view_add(&m->view, e, SEGMENT_GOOD, &segment)->partial = m->lean;
+        m->partial |= m->lean;
     }
 }
 
 enum put_result { PUT_DONE, PUT_AGAIN, PUT_FAILED };
 
-static enum put_result put_once(struct manifest *m, struct str bytes, bool own,
-                                struct depot_reply *reply)
+static enum put_result put_once(struct manifest *m, const struct segment_draft *draft,
+                                struct str bytes, bool own, struct depot_reply *reply)
 {
     char name[SEGMENT_NAME];
     int64_t named_ms = manifest_now_ms(m);
@@ -456,7 +483,7 @@ static enum put_result put_once(struct manifest *m, struct str bytes, bool own,
         return answer == DEPOT_LATER ? PUT_AGAIN : PUT_FAILED;
     }
     int64_t stored_ms = reply->stored_ms ? reply->stored_ms : manifest_now_ms(m);
-    take_into_view(m, key, stored_ms, bytes);
+    take_into_view(m, draft, &(struct depot_entry){key, bytes.n, stored_ms}, bytes);
     memcpy(m->published, name, sizeof name);
     int64_t late = stored_ms - named_ms;
     bool timely = late <= VIEW_LATE_MS && late >= -VIEW_LATE_MS;
@@ -495,7 +522,7 @@ static enum manifest_answer publish_bytes(struct manifest *m, const struct segme
         if (!may_name_all(m, draft)) {
             return MANIFEST_DOOMED;
         }
-        put = put_once(m, bytes, own, &reply);
+        put = put_once(m, draft, bytes, own, &reply);
     }
     return put == PUT_DONE ? MANIFEST_DONE : publish_failed(notes, &reply);
 }
@@ -525,7 +552,7 @@ bool manifest_publish_carried(struct manifest *m, const struct segment_draft *dr
         if (manifest_view_age_ms(m) > MANIFEST_VIEW_MS) {
             break;
         }
-        put = put_once(m, buf_str(&bytes), false, &reply);
+        put = put_once(m, draft, buf_str(&bytes), false, &reply);
     }
     buf_free(&bytes);
     return put == PUT_DONE || publish_failed(notes, &reply) == MANIFEST_DONE;

@@ -57,6 +57,8 @@ struct manifest {
     struct arena arena;
     int64_t keep_ms, grace_ms; /* the place's policy, from `format` */
     bool has_format, told_bad, told_many, told_unreadable;
+    bool lean;    /* of what it publishes, the view holds the places alone until a full sync */
+    bool partial; /* some segment is held so */
     char published[SEGMENT_NAME]; /* the last segment that this client put */
 };
 
@@ -77,6 +79,9 @@ void manifest_hear(struct manifest *m, const struct depot_reply *reply);
 /* Brings in what is new; all of it, and forgets what is gone, where the last full list is older than A or
  * full is set. false with a warning: the view stands as it was. */
 bool manifest_sync(struct manifest *m, bool full, struct diags *notes);
+/* Until a full sync, the segment counts as held without having been read: what it says comes to who needs it by another
+ * way. */
+void manifest_pass_over(struct manifest *m, struct str key);
 /* Since the last list that was read whole; INT64_MAX: never. */
 int64_t manifest_view_age_ms(const struct manifest *m);
 

@@ -567,6 +567,22 @@ static void put_payload(const struct segment_draft *d, struct buf *out)
         d->blocks.full || d->places.full || d->condemned.full || d->uses.full || d->marks.full;
 }
 
+enum segment_answer segment_draft_read_places(const struct segment_draft *d, struct segment *out)
+{
+    struct buf raw;
+    buf_init(&raw, SEGMENT_RAW_LIMIT);
+    put_places(d, &raw);
+    enum segment_answer answer = SEGMENT_BAD;
+    memset(out, 0, sizeof *out);
+    if (!raw.full && !d->places.full) {
+        char *payload = mem_alloc(raw.n ? raw.n : 1);
+        memcpy(payload, raw.s ? raw.s : "", raw.n);
+        answer = segment_read_payload(payload, raw.n, out);
+    }
+    buf_free(&raw);
+    return answer;
+}
+
 static void put_header(struct buf *out, uint64_t raw, struct str stored)
 {
     struct digest checksum = digest_of(stored.s, stored.n);

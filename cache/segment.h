@@ -27,7 +27,7 @@ struct segment_block {
     struct str bytes; /* whole, with its signature */
     struct str writer;
     int64_t made_ms;
-    const uint8_t *key; /* BLOCK_KEY bytes; zeros: unsigned */
+    const uint8_t *key;  /* BLOCK_KEY bytes; zeros: unsigned */
     const uint8_t *mark; /* BLOCK_MARK bytes by which its maker knows it here; NULL: none */
     uint32_t items, records;
     uint8_t word;    /* enum block_word */
@@ -115,6 +115,8 @@ void segment_draft_mark(struct segment_draft *d, const uint8_t mark[BLOCK_MARK])
 void segment_draft_add_place(struct segment_draft *d, const struct pack_place *p);
 void segment_draft_add_condemned(struct segment_draft *d, const struct segment_condemned *c);
 void segment_draft_add_use(struct segment_draft *d, const struct segment_use *u);
+/* What a reader of it would know of its places alone. */
+enum segment_answer segment_draft_read_places(const struct segment_draft *d, struct segment *out);
 /* Header and payload, appended to out. false: beyond a limit. */
 bool segment_draft_write(const struct segment_draft *d, struct buf *out);
 

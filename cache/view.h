@@ -15,7 +15,8 @@ struct view_segment {
     int64_t named_ms, stored_ms;
     uint64_t size;
     enum segment_answer state; /* BAD and UNKNOWN are held too, so that they are fetched once */
-    bool listed;               /* the manifest's, during a full list */
+    bool listed;               /* the manifest's, during a full list … */
+    bool partial;              /* … until which it is held without all that it says */
     struct segment segment;
 };
 bool view_segment_is_timely(const struct view_segment *s);

@@ -172,7 +172,8 @@ struct building {
     VEC(step_id) ready;     /* a queue: ready_from .. n */
     uint32_t ready_from;
     VEC(struct skip) skips;
-    VEC(struct task *) lookups; /* to be looked for in the local cache */
+    VEC(struct task *) lookups; /* to be looked for in the local cache … */
+    VEC(struct str) passed;     /* … where these segments need not be read */
     uint32_t seeking;           /* tasks that look for a result, from there on … */
     bool full;                  /* … and there are enough of them */
     bool draining;              /* skips is being worked off further up the stack */
@@ -252,7 +253,7 @@ void look_seek_over(
 void execute_start(struct task *t); /* QUEUED → RUNNING, with task.grant taken */
 /* It ended well, but its outputs are not what was declared. */
 void execute_outputs_failed(struct task *t);
-void execute_end_all(struct building *b);                           /* interrupt: pauses end too */
+void execute_end_all(struct building *b); /* interrupt: pauses end too */
 #define EXECUTE_LOGS ".pawl/logs"
 struct str execute_log_path(struct arena *a, struct str step_name); /* workspace-relative */
 void execute_probe(struct building *b, uint32_t probe, uint32_t waiter);

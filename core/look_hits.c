@@ -27,6 +27,8 @@ struct lookups {
     struct cache *cache;
     struct arena arena;
     struct diags notes;
+    struct str *passed;
+    uint32_t passed_count;
     struct lookup *all;
     uint32_t count;
 };
@@ -34,6 +36,8 @@ struct lookups {
 static void lookups_run(struct work *work)
 {
     struct lookups *x = (struct lookups *)work;
+    for (uint32_t i = 0; i < x->passed_count; i++)
+        cache_pass_over(x->cache, x->passed[i]);
     for (uint32_t i = 0; i < x->count; i++) {
         const struct lookup *l = &x->all[i];
         struct task *t = l->task;
@@ -64,6 +68,10 @@ static void lookups_begin(struct building *b, struct task *const *tasks, uint32_
     x->cache = b->cache;
     x->all = ARENA_ARRAY(&x->arena, struct lookup, count);
     x->count = count;
+    x->passed = ARENA_ARRAY(&x->arena, struct str, b->passed.n + 1);
+    for (uint32_t i = 0; i < b->passed.n; i++)
+        x->passed[x->passed_count++] = str_copy(&x->arena, b->passed.at[i]);
+    b->passed.n = 0;
     diags_init(&x->notes, &x->arena);
     for (uint32_t i = 0; i < count; i++) {
         struct task *t = tasks[i];

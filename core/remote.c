@@ -31,6 +31,7 @@ struct remote_fetch {
     uint32_t users;
     struct arena arena;
     struct diags notes;
+    struct str published; /* the key of its local segment */
     struct far_want *wants;
     struct task **tasks; /* NULL: waits no more */
     struct remote_ask **asks;
@@ -268,7 +269,8 @@ static void fetch_release(struct remote_fetch *f)
 static void fetch_run(struct work *work)
 {
     struct remote_fetch *f = (struct remote_fetch *)work;
-    far_fetch(f->remote->far, f->wants, f->count, f->until_boot_ns, &f->arena, &f->notes);
+    f->published =
+        far_fetch(f->remote->far, f->wants, f->count, f->until_boot_ns, &f->arena, &f->notes);
 }
 
 static void go_on(struct task *t, struct remote_fetch *f, const struct cache_hit *got)
@@ -291,12 +293,15 @@ static void fetch_done(struct work *work)
 {
     struct remote_fetch *f = (struct remote_fetch *)work;
     struct remote *r = f->remote;
+    struct building *b = r->building;
     remote_tell_notes(r, &f->notes);
     if (f->timer.i)
         loop_drop_timer(r->building->loop, f->timer);
     else
         r->overdue--;
     r->fetch = NULL;
+    if (f->published.n)
+        *VEC_PUSH(b->arena, &b->passed) = str_copy(b->arena, f->published);
     for (uint32_t i = 0; i < f->count; i++) {
         struct task *t = f->tasks[i];
         f->tasks[i] = NULL;

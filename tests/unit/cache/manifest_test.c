@@ -132,6 +132,72 @@ static void nothing_new_costs_one_request(void **state)
     assert_int_equal(s->place.ops - before, 1);
 }
 
+static struct pack_place place_of(const char *name, struct pack_run *run)
+{
+    *run = (struct pack_run){.pack = {{7}}, .offset = 8, .length = 9, .count = 1};
+    return (struct pack_place){{REF_BLOB, 1, fingerprint(name)}, run, 1};
+}
+
+static enum manifest_answer publish_place(struct scene *s, struct manifest *m, const char *name)
+{
+    struct segment_draft d;
+    struct pack_run run;
+    struct pack_place place = place_of(name, &run);
+    manifest_add_own(m, &run.pack, m->world.boot_ns(m->world.context));
+    draft_with(s, &d, name);
+    segment_draft_add_place(&d, &place);
+    enum manifest_answer answer = manifest_publish(m, &d, &s->notes);
+    segment_draft_free(&d);
+    return answer;
+}
+
+static bool finds(struct scene *s, const struct manifest *m, const char *name)
+{
+    struct pack_run run;
+    struct pack_place place = place_of(name, &run), *found;
+    return view_find_places(&m->view, &place.root, VIEW_PLACES_ALL, &s->arena, &found) == 1
+           && pack_id_eq(&found->runs[0].pack, &run.pack);
+}
+
+/* Rows of its own segments stay out until all is read; where their bytes lie it knows. */
+static void lean_view_keeps_the_places_of_what_it_published(void **state)
+{
+    struct scene *s = *state;
+    s->one.lean = true;
+    assert_int_equal(publish(s, &s->one, "a"), MANIFEST_DONE);
+    assert_true(manifest_sync(&s->one, true, &s->notes));
+    assert_true(sees(s, &s->one, "a"));
+    assert_int_equal(publish_place(s, &s->one, "b"), MANIFEST_DONE);
+    assert_true(manifest_sync(&s->one, false, &s->notes));
+    assert_true(sees(s, &s->one, "a"));
+    assert_false(sees(s, &s->one, "b"));
+    assert_true(finds(s, &s->one, "b"));
+    assert_false(finds(s, &s->one, "a"));
+    assert_true(manifest_sync(&s->one, true, &s->notes));
+    assert_true(sees(s, &s->one, "b"));
+    assert_true(finds(s, &s->one, "b"));
+    assert_true(sync_view(s, &s->two));
+    assert_true(sees(s, &s->two, "b"));
+}
+
+static void what_is_passed_over_is_read_by_a_full_list(void **state)
+{
+    struct scene *s = *state;
+    assert_true(manifest_sync(&s->two, true, &s->notes));
+    assert_int_equal(publish(s, &s->one, "a"), MANIFEST_DONE);
+    manifest_pass_over(&s->two, str_from(s->one.published));
+    assert_int_equal(publish(s, &s->one, "b"), MANIFEST_DONE);
+    assert_true(manifest_sync(&s->two, false, &s->notes));
+    assert_false(sees(s, &s->two, "a"));
+    assert_true(sees(s, &s->two, "b"));
+    manifest_pass_over(&s->two, str_from(s->one.published)); /* too late: it was read */
+    manifest_pass_over(&s->two, STR("m/nonsense"));
+    assert_true(manifest_sync(&s->two, true, &s->notes));
+    assert_true(sees(s, &s->two, "a"));
+    assert_true(sees(s, &s->two, "b"));
+    assert_int_equal(s->two.view.count, 2);
+}
+
 static void late_name_is_found(void **state)
 {
     struct scene *s = *state;
@@ -468,6 +534,8 @@ int main(void)
         CASE(too_much_is_not_taken_in),
         CASE(one_publishes_and_the_other_sees),
         CASE(nothing_new_costs_one_request),
+        CASE(lean_view_keeps_the_places_of_what_it_published),
+        CASE(what_is_passed_over_is_read_by_a_full_list),
         CASE(late_name_is_found),
         CASE(writer_from_the_future_hides_nobody),
         CASE(what_came_too_late_is_found_by_the_full_list),
