@@ -219,7 +219,7 @@ static bool open_parcels(struct far_send *s, struct far_place *p)
     diags_init(&unheard, &a);
     for (int i = 0; i < PARCELS && ok; i++) {
         struct depot *there = far_depot_open(p, -1, &unheard);
-        int fd = openat(s->folder, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+        int fd = file_open_nameless(s->folder);
         s->parcels[i] = (struct parcel){.send = s, .there = there, .fd = fd};
         ok = there != NULL;
     }

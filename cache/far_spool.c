@@ -295,18 +295,13 @@ void far_spool_empty(struct far_spool *s)
     arena_free(&s->arena);
 }
 
-static int open_nameless(int dir)
-{
-    return openat(dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
-}
-
 static void open_files(struct far_spool *s)
 {
     s->files = ARENA_ARRAY(&s->arena, struct walking, s->layout.file_count + 1);
     for (uint32_t i = 0; i < s->layout.file_count; i++) {
         const struct far_file *l = &s->layout.files[i];
         struct walking *f = &s->files[i];
-        f->file.fd = open_nameless(s->dir); /* without it nothing can be written */
+        f->file.fd = file_open_nameless(s->dir); /* without it nothing can be written */
         f->file.bytes = l->bytes;
         f->file.whole = !l->loose;
         far_items_init(&f->file.items, l->loose ? 0 : l->entries, l->bytes);
@@ -468,7 +463,7 @@ static void spool_close(struct depot *d)
 struct far_spool *far_spool_open(int dir)
 {
     static const struct depot_functions functions = {.get = spool_get, .close = spool_close};
-    int fd = open_nameless(dir);
+    int fd = file_open_nameless(dir);
     if (fd < 0) {
         return NULL;
     }

@@ -297,6 +297,22 @@ bool file_write(int dir, struct str path, struct str bytes, unsigned mode, bool 
     return !durable || file_sync_dir(dir, path_dirname(path));
 }
 
+/* Network file systems know no files without a name. */
+int file_open_nameless(int dir)
+{
+    char name[PATH_MAX];
+    int fd = openat(dir, ".", O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    bool unknown = fd < 0 && (errno == EOPNOTSUPP || errno == EISDIR || errno == EINVAL);
+    if (!unknown || !temporary_name(STR(""), name)) {
+        return fd;
+    }
+    fd = openat(dir, name, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (fd >= 0) {
+        unlink_quietly(dir, name);
+    }
+    return fd;
+}
+
 bool file_sync_dir(int dir, struct str path)
 {
     int fd = open_path(dir, path, O_RDONLY | O_DIRECTORY, 0);

@@ -38,6 +38,8 @@ bool file_read_quiet(struct arena *a, int dir, struct str path, size_t limit, st
 /* Appears whole or not at all: temporary name beside it, rename. durable: fdatasync before the rename and
  * fsync of the folder behind it. mode is given to open(2). */
 bool file_write(int dir, struct str path, struct str bytes, unsigned mode, bool durable);
+/* A file in the folder, private to this user, for reading and writing, that goes with its descriptor. -1: errno. */
+int file_open_nameless(int dir);
 /* Writes all n bytes at the descriptor's place; retries short writes and EINTR. */
 bool file_write_all(int fd, const void *bytes, size_t n);
 /* The same at an offset, wherever the descriptor's place is. */
