@@ -13,7 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { FETCH_THREADS = 16, PLACES_LIMIT = 4 };
+enum { FETCH_THREADS = 10, PLACES_LIMIT = 4 };
 enum { NEAR_TARGET = 16 << 20 }; /* of a local pack that must be copied: it stands in memory */
 #define BATCH_BYTES (UINT64_C(256) << 20) /* spooled at once, unless one root is larger */
 

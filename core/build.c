@@ -18,8 +18,10 @@
 #include <unistd.h>
 
 enum {
-    WAITING_AT_ONCE = 512
-}; /* steps that begin to wait for inputs, from one look around to the next */
+    WAITING_AT_ONCE =
+        512, /* steps that begin to wait for inputs, from one look around to the next … */
+    HELD_UP_MOST = 2048 /* … and that wait for them in all */
+};
 enum { LOAD_CHECK_MS = 500, TICK_MS = 100, ESTIMATE_NS = 1000 * 1000 * 1000, MARK_LIMIT = 4096 };
 #define LEFTOVER_PATIENCE_NS INT64_C(10000000000)
 
@@ -103,6 +105,7 @@ struct task *task_open(struct building *b, step_id s)
 static void task_close(struct task *t)
 {
     look_seek_over(t);
+    look_held_up_over(t);
     remote_forget(t);
     arena_free(&t->arena);
     mem_free(t);
@@ -412,11 +415,16 @@ static bool waits_for_inputs(const struct task *t)
     return t && t->stage == LOOK_INPUTS && t->awaited > 0;
 }
 
+static bool may_look_at_more(struct building *b)
+{
+    return b->ready_from < b->ready.n && !b->stopping && b->held_up < HELD_UP_MOST
+           && !look_is_full(b);
+}
+
 static void look_at_ready(struct building *b)
 {
     uint32_t waiting = 0;
-    while (b->ready_from < b->ready.n && !b->stopping && waiting < WAITING_AT_ONCE
-           && !look_is_full(b)) {
+    while (may_look_at_more(b) && waiting < WAITING_AT_ONCE) {
         step_id s = b->ready.at[b->ready_from++];
         if (b->lives[s.i].life != LIFE_WANTED)
             continue;
@@ -424,7 +432,12 @@ static void look_at_ready(struct building *b)
         if (fans_first(b, s))
             continue; /* wanted_again queued what is ready in the new graph */
         look_at(b, s);
-        waiting += waits_for_inputs(b->lives[s.i].task);
+        struct task *t = b->lives[s.i].task;
+        if (waits_for_inputs(t)) {
+            waiting++;
+            t->held_up = true;
+            b->held_up++;
+        }
     }
 }
 
@@ -548,8 +561,7 @@ static void run_loop(struct building *b)
         if (b->interrupted)
             cut_hashing_short(b);
         look_flush(b);
-        bool more = !b->stopping && b->ready_from < b->ready.n && !look_is_full(b);
-        if (workers_collect(b->workers) > 0 || more)
+        if (workers_collect(b->workers) > 0 || may_look_at_more(b))
             continue; /* what came back may have queued something */
         if (!is_busy(b))
             return;

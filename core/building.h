@@ -91,6 +91,7 @@ struct task {
     struct record last_record;     /* decoded where last has one */
     bool has_last_record;
     bool seeking; /* counted in building.seeking */
+    bool held_up; /* counted in building.held_up */
     struct cache_hit *hits;
     uint32_t hit_count, hit_next;
 
@@ -174,6 +175,7 @@ struct building {
     VEC(struct skip) skips;
     VEC(struct task *) lookups; /* to be looked for in the local cache … */
     VEC(struct str) passed;     /* … where these segments need not be read */
+    uint32_t held_up;           /* tasks that wait for inputs which are being hashed */
     uint32_t seeking;           /* tasks that look for a result, from there on … */
     bool full;                  /* … and there are enough of them */
     bool draining;              /* skips is being worked off further up the stack */
@@ -245,6 +247,7 @@ void look_file_ready(void *context, uint32_t number); /* an observe_function */
 
 /* look_hits.c: so many steps look for a result at once, and no more; the others take no room yet */
 bool look_is_full(struct building *b);
+void look_held_up_over(struct task *t);
 void look_flush(struct building *b); /* asks what was gathered: before each wait */
 void look_seek_over(
     struct task *t); /* it does not look for a result any more; fine if it did not */

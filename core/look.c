@@ -23,6 +23,12 @@ static struct task *task_of(struct building *b, uint32_t number)
     return step == GRAPH_NONE ? NULL : b->lives[step].task;
 }
 
+void look_held_up_over(struct task *t)
+{
+    t->building->held_up -= t->held_up;
+    t->held_up = false;
+}
+
 void look_file_ready(void *context, uint32_t number)
 {
     struct building *b = context;
@@ -588,6 +594,7 @@ void look_again(struct task *t)
         [LOOK_REMOTE_HITS] = look_remote_hits,
         [LOOK_COPIES] = look_copies,
     };
+    look_held_up_over(t);
     if (t->building->stopping && t->building->lives[t->step.i].life == LIFE_LOOKING) {
         life_set(t->building, t->step, LIFE_WANTED); /* the end of the build sees to it */
         return;

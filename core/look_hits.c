@@ -10,7 +10,7 @@
 
 enum { LOOKUPS_MOST = 256 };
 enum {
-    SEEK_MOST = 2048,
+    SEEK_MOST = 1536,
     SEEK_AGAIN = SEEK_MOST / 4 * 3
 }; /* steps that look for a result at once */
 

@@ -11,7 +11,7 @@
 #include <unistd.h>
 
 enum { THREADS = 4, WAIT_MS = 50 };
-enum { WAVE = 1024 };     /* results fetched together; the next come while these are put in place */
+enum { WAVE = 768 };     /* results fetched together; the next come while these are put in place */
 enum { QUIET_MS = 5000 }; /* a remote that is silent for so long is not waited for */
 #define SECOND_NS INT64_C(1000000000)
 #define GATHER_NS (10 * SECOND_NS)   /* results wait for company before they are pushed */
