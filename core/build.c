@@ -25,8 +25,8 @@ enum {
 enum { LOAD_CHECK_MS = 500, TICK_MS = 100, ESTIMATE_NS = 1000 * 1000 * 1000, MARK_LIMIT = 4096 };
 #define LEFTOVER_PATIENCE_NS INT64_C(10000000000)
 
-/* From one life to which others. */
-static const uint16_t life_moves[] = {
+/* From one life to which others; only asserted. */
+__attribute__((unused)) static const uint16_t life_moves[] = {
     [LIFE_IDLE] = 1 << LIFE_WANTED,
     [LIFE_WANTED] = 1 << LIFE_READY | 1 << LIFE_SKIPPED,
     [LIFE_READY] = 1 << LIFE_LOOKING | 1 << LIFE_DONE | 1 << LIFE_SKIPPED | 1 << LIFE_FAILED
