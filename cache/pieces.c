@@ -7,12 +7,14 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
 enum {
     BATCH_PIECES = 512,
-    BATCH_ENDS = 8, /* descriptors that stay open meanwhile */
+    BATCH_ENDS = 8, /* descriptors that stay open meanwhile, at most: … */
+    ENDS_PART = 16, /* … of two batches of a restore on each core so much of all that may be open */
 };
 
 struct pieces_job {
@@ -33,10 +35,26 @@ struct pieces_batch {
     struct share *share;
 };
 
+/* Other restores, commands and connections need descriptors, too. */
+static uint32_t ends_most(void)
+{
+    struct rlimit limit;
+    long cores = sysconf(_SC_NPROCESSORS_ONLN);
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0) {
+        return 1;
+    }
+    rlim_t share = limit.rlim_cur / ENDS_PART / (rlim_t)(cores > 0 ? cores : 1);
+    return share > BATCH_ENDS ? BATCH_ENDS : share > 0 ? (uint32_t)share : 1;
+}
+
 void pieces_init(struct pieces *p, struct place_reader *reader, struct frame_pool *frames,
                  struct workers *workers)
 {
-    *p = (struct pieces){.reader = reader, .frames = frames, .workers = workers, .number = 1};
+    *p = (struct pieces){.reader = reader,
+                         .frames = frames,
+                         .workers = workers,
+                         .ends_most = ends_most(),
+                         .number = 1};
     for (int i = 0; i < 2; i++) {
         p->batches[i] = mem_alloc(sizeof *p->batches[i]);
         p->batches[i]->pieces = p;
@@ -174,7 +192,7 @@ enum place_answer pieces_add(struct pieces *p, const struct piece *piece)
 
 void pieces_close(struct pieces *p, const struct piece_end *end)
 {
-    if (gathered(p)->end_count == BATCH_ENDS) {
+    if (gathered(p)->end_count >= p->ends_most) {
         turn(p);
     }
     struct pieces_batch *b = gathered(p);

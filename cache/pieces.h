@@ -33,6 +33,7 @@ struct pieces {
     struct frame_pool *frames;   /* borrowed, or NULL */
     struct workers *workers;     /* borrowed, or NULL */
     struct pieces_batch *batches[2];
+    uint32_t ends_most;        /* of a batch */
     uint64_t number;           /* of the batch that is gathered: the first of the two, if odd */
     enum pieces_answer answer; /* not DONE: nothing more needs to be added */
     int error;                 /* of UNWRITTEN */

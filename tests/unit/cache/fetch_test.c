@@ -305,6 +305,36 @@ static const char *why_not_restored(struct trip *t, rlim_t file_limit)
     return s->notes.all.at[0].code;
 }
 
+/* A folder of many folders, where few descriptors are left. */
+static void fetch_many_folders_with_few_descriptors(void **state)
+{
+    struct sandbox *s = *state;
+    struct trip t = begin(s);
+    char path[64];
+    uint8_t *bytes = sandbox_bytes(s, "w", 60 * 3000);
+    for (int i = 0; i < 60; i++) {
+        snprintf(path, sizeof path, "d/%d/file", i);
+        sandbox_write(s, path, bytes + (size_t)i * 3000, 3000, 0644);
+    }
+    keep(&t, "d");
+    seal(&t);
+    empty_workspace(s);
+    s->from.workers = workers_open(2);
+    s->from.frames = frame_pool_open();
+    struct rlimit limit;
+    getrlimit(RLIMIT_NOFILE, &limit);
+    int next = dup(s->root);
+    close(next);
+    struct rlimit few = {(rlim_t)next + 12, limit.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    bool ok = restore(&t);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_true(ok);
+    workers_close(s->from.workers);
+    frame_pool_close(s->from.frames);
+    end(&t);
+}
+
 /* Several things are wrong in a folder: whichever thread is faster, what comes first there is told, and nothing stays. */
 static void fetch_folder_tells_its_first_failure(void **state)
 {
@@ -733,6 +763,7 @@ int main(void)
         TEST(fetch_large_file_that_does_not_compress_is_kept_plain),
         TEST(fetch_folder_comes_back),
         TEST(fetch_large_folder_by_several_threads),
+        TEST(fetch_many_folders_with_few_descriptors),
         TEST(fetch_folder_tells_its_first_failure),
         TEST(fetch_large_file_meets_a_full_disk),
         TEST(fetch_replaces_what_is_there),
