@@ -4,6 +4,7 @@
 #include "cache/far_adopt.h"
 
 #include "cache/depot_dir.h"
+#include "core/base/file.h"
 
 #include <errno.h>
 #include <string.h>
@@ -100,30 +101,15 @@ static bool put_entries(const struct far_spool_file *f, struct buf *entries)
     return offset == f->bytes && waste <= f->bytes / WASTE_PART && !entries->full;
 }
 
-static bool write_at(int fd, struct str bytes, uint64_t at)
-{
-    while (bytes.n > 0) {
-        ssize_t n = pwrite(fd, bytes.s, bytes.n, (off_t)at);
-        if (n < 0 && errno == EINTR) {
-            continue;
-        }
-        if (n <= 0) {
-            errno = n < 0 ? errno : EIO;
-            return false;
-        }
-        bytes = str_tail(bytes, (size_t)n);
-        at += (uint64_t)n;
-    }
-    return true;
-}
-
 static bool put_file(struct far_adopt *a, struct far_adopt_file *x, const struct far_spool_file *f,
                      struct str end)
 {
     char key[PACK_KEY];
     struct depot_reply reply = {0};
     uint64_t bytes = f->bytes + end.n;
-    bool ok = write_at(f->fd, pack_head(), 0) && write_at(f->fd, end, f->bytes);
+    struct str head = pack_head();
+    bool ok =
+        file_write_at(f->fd, head.s, head.n, 0) && file_write_at(f->fd, end.s, end.n, f->bytes);
     int error = ok ? 0 : errno;
     if (ok) {
         struct str name = pack_key(&x->id, false, key);
