@@ -152,17 +152,24 @@ static void merging_that_was_cut_short_is_gone_on_with(void **state)
     assert_true(readable(s, "many-0", 100) && readable(s, "many-99", 100));
 }
 
-static void compactor_that_slept_drops_nothing(void **state)
+/* The second client has seen what a compaction of two results of the first one's needs. */
+static void look_at_two_results(struct scene *s, struct needed *needed, struct stock *stock)
 {
-    struct scene *s = *state;
+    struct manifest *m = &s->two.manifest;
     put_result(s, &s->one, "a", 3000);
     put_result(s, &s->one, "b", 3000);
     mem_pass(&s->place, HOUR_MS);
+    assert_true(manifest_sync(m, true, &s->notes) && stock_read(stock, m, &s->notes));
+    needed_init(needed, &m->view, manifest_now_ms(m), m->keep_ms);
+}
+
+static void compactor_that_slept_drops_nothing(void **state)
+{
+    struct scene *s = *state;
     struct manifest *m = &s->two.manifest;
     struct needed needed;
     struct stock stock;
-    assert_true(manifest_sync(m, true, &s->notes) && stock_read(&stock, m, &s->notes));
-    needed_init(&needed, &m->view, manifest_now_ms(m), m->keep_ms);
+    look_at_two_results(s, &needed, &stock);
     mem_pass(&s->place, 11 * MINUTE_MS);
     compact_run(m, &needed, &stock, COMPACT_ALL, &s->notes);
     needed_free(&needed);
@@ -182,14 +189,10 @@ static void stall_put(void *context, struct mem_handle *h, enum mem_op op, struc
 static void heir_that_took_too_long_leaves_its_inputs(void **state)
 {
     struct scene *s = *state;
-    put_result(s, &s->one, "a", 3000);
-    put_result(s, &s->one, "b", 3000);
-    mem_pass(&s->place, HOUR_MS);
     struct manifest *m = &s->two.manifest;
     struct needed needed;
     struct stock stock;
-    assert_true(manifest_sync(m, true, &s->notes) && stock_read(&stock, m, &s->notes));
-    needed_init(&needed, &m->view, manifest_now_ms(m), m->keep_ms);
+    look_at_two_results(s, &needed, &stock);
     mem_pass(&s->place, 2 * MINUTE_MS);
     s->two.handle.before = stall_put; /* well timed, but the view is 11 min old then */
     s->two.handle.context = &s->place;
